@@ -1,0 +1,39 @@
+"""The errors that finola-codec raises.
+
+::
+
+    FinolaError
+     |-- ConfigError      a profile, a configuration or an option makes no sense
+     |-- ModelError       a model is unknown, damaged, or not the one a file was written with
+     |-- FormatError      a .fin file is damaged, truncated or not a .fin file
+     |    `-- LimitError  a file claims more than the limits allow
+     `-- ImageError       a picture cannot be read or represented
+
+Every one of them is a complaint about input; the command line prints its text and exits with code 2.
+"""
+
+from __future__ import annotations
+
+
+class FinolaError(Exception):
+    """Base of all errors of this package."""
+
+
+class ConfigError(FinolaError):
+    """A profile, a configuration or an option makes no sense."""
+
+
+class ModelError(FinolaError):
+    """A model is unknown, damaged, or not the one a file was written with."""
+
+
+class FormatError(FinolaError):
+    """A .fin file is damaged, truncated or not a .fin file."""
+
+
+class LimitError(FormatError):
+    """A file claims more than the limits allow."""
+
+
+class ImageError(FinolaError):
+    """A picture cannot be read or represented."""
