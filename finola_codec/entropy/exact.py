@@ -1,0 +1,214 @@
+"""The exact form of the prior: the same description as in training, run on integers, and the coding along it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finola_codec.entropy import fixed
+from finola_codec.entropy.coder import MAX_RESIDUAL, Reader, Writer
+from finola_codec.entropy.fixed import ACTIVATION_BITS, FINOLA_LIMIT, LIMIT, ONE, WEIGHT_BITS, Array
+from finola_codec.entropy.prior import CONTEXT_KERNEL, PriorSpec, Step, mean_and_scale
+from finola_codec.entropy.scales import BINS, BINS_PER_OCTAVE, LOG2_MIN
+from finola_codec.entropy.tables import Tables
+from finola_codec.errors import ModelError
+
+QUALITIES = 100
+DIRECTIONS = ("right", "left", "down", "up")
+SITES_AT_ONCE = 4096  # positions whose means and scales are computed together; bounds memory, changes no result
+_LOG2_MIN = float(np.rint(LOG2_MIN * ONE))
+
+Integers = NDArray[np.int32]
+# Given the scale bins and means of a step's numbers (sites, channels): their residuals.
+Coding = Callable[[Step, NDArray[np.intp], Integers, NDArray[np.uint8]], Integers]
+
+
+@dataclass(frozen=True)
+class Payloads:
+    """The coded hyper vectors and C-vectors, and what a decoder will make of the latter."""
+
+    hyper: bytes
+    vectors: bytes
+    y: Integers
+
+
+class ExactPrior:
+    """Codes grids of C-vectors under a trained prior, to the same integers on every machine.
+
+    ``arrays`` are the integers that :mod:`finola_codec.nn.export` wrote: the weights that
+    :meth:`PriorSpec.shapes` names with their biases, FINOLA's matrices ``finola_right`` to ``finola_up``, the
+    shifts ``NAME_shift`` (anchors, width), and by quality (100 rows) ``step`` and ``log2_step`` of the
+    C-vectors and ``hyper_step`` and ``hyper_bin`` of the hyper vectors.
+    """
+
+    def __init__(self, spec: PriorSpec, arrays: Mapping[str, NDArray[np.integer]], tables: Tables) -> None:
+        self.spec = spec
+        self.tables = tables
+        self._arrays = {name: np.asarray(a, dtype=np.float64) for name, a in arrays.items()}
+        self._finola = {d: self._arrays[f"finola_{d}"] for d in DIRECTIONS}
+
+    def bounds(self) -> dict[str, float]:
+        """The largest possible partial sum of each layer. Raises :class:`ModelError` where one is not exact."""
+        fixed.check_finola(self.spec.hyper_channels)
+        found = {}
+        for name in self.spec.shapes():
+            weights = self._arrays[name].reshape(len(self._arrays[name]), -1)
+            found[name] = fixed.bound(weights, self._arrays[f"{name}_bias"])
+        root = np.sqrt(self.spec.hyper_channels) * ONE  # no normalised value is larger
+        for direction, matrix in self._finola.items():
+            found[f"finola_{direction}"] = fixed.bound(matrix, np.zeros(len(matrix)), root)
+        found["values"] = float(MAX_RESIDUAL * self._arrays["step"].max() + LIMIT)
+        for name, largest in found.items():
+            if largest >= fixed.EXACT:
+                raise ModelError(f"{name}: a sum may reach {largest:.3g}, beyond 2^53, where it is no longer exact")
+        return found
+
+    def encode(self, y: NDArray[np.float32], z: NDArray[np.float32], quality: int) -> Payloads:
+        """Quantize and code C-vectors ``y`` (h, w, C) and hyper vectors ``z`` (ceil(h/p), ceil(w/p), C_hyper)."""
+        hyper = Writer(self.tables)
+        z_step, z_bins = self._hyper(quality, z.shape[:2])
+        z_int = np.clip(np.rint(z.reshape(-1, z.shape[2]) * ONE / z_step), -MAX_RESIDUAL, MAX_RESIDUAL).astype(np.int32)
+        hyper.write(z_int.ravel(), z_bins)
+        features = self._grow(z_int * z_step, z.shape[:2], y.shape[:2])
+
+        writer = Writer(self.tables)
+        flat = y.reshape(-1, y.shape[2])
+        steps = self._arrays["step"][quality - 1]
+
+        def write(step: Step, sites: NDArray[np.intp], mean: Integers, bins: NDArray[np.uint8]) -> Integers:
+            wanted = flat[sites, step.start : step.stop] * ONE
+            residual = np.rint((wanted - mean) / steps[step.start : step.stop])
+            residual = np.clip(residual, -MAX_RESIDUAL, MAX_RESIDUAL).astype(np.int32)
+            writer.write(residual.ravel(), bins.ravel())
+            return residual
+
+        decoded = self._traverse(features, y.shape[:2], quality, write)
+        return Payloads(hyper.finish(), writer.finish(), decoded)
+
+    def decode(self, hyper: bytes, vectors: bytes, grid: tuple[int, int], quality: int) -> Integers:
+        """The C-vectors (h, w, C) as integers with ACTIVATION_BITS fractional bits.
+
+        Raises :class:`FormatError` where a payload is damaged beyond what its checksum told.
+        """
+        features = self._read_hyper(hyper, grid, quality)
+        reader = Reader(self.tables, vectors)
+
+        def read(step: Step, sites: NDArray[np.intp], mean: Integers, bins: NDArray[np.uint8]) -> Integers:
+            return reader.read(bins.ravel()).reshape(bins.shape)
+
+        decoded = self._traverse(features, grid, quality, read)
+        reader.finish()
+        return decoded
+
+    def _read_hyper(self, payload: bytes, grid: tuple[int, int], quality: int) -> Array:
+        patch = self.spec.hyper_patch
+        coarse = (-(-grid[0] // patch), -(-grid[1] // patch))
+        z_step, z_bins = self._hyper(quality, coarse)
+        reader = Reader(self.tables, payload)
+        z_int = reader.read(z_bins).reshape(-1, self.spec.hyper_channels)
+        reader.finish()
+        return self._grow(z_int * z_step, coarse, grid)
+
+    def _hyper(self, quality: int, coarse: tuple[int, ...]) -> tuple[Array, NDArray[np.uint8]]:
+        step, bins = self._arrays["hyper_step"][quality - 1], self._arrays["hyper_bin"][quality - 1]
+        return step, np.tile(bins.astype(np.uint8), coarse[0] * coarse[1])
+
+    def _grow(self, z: Array, coarse: tuple[int, ...], grid: tuple[int, ...]) -> Array:
+        """Hyper vectors (coarse positions, C_hyper) to features (h * w, C_hyper)."""
+        patch, channels = self.spec.hyper_patch, self.spec.hyper_channels
+        grown = fixed.grow(np.clip(z, -FINOLA_LIMIT, FINOLA_LIMIT), self._finola, patch)
+        grown = grown.reshape(*coarse, patch, patch, channels).swapaxes(1, 2)
+        grown = grown.reshape(coarse[0] * patch, coarse[1] * patch, channels)
+        return grown[: grid[0], : grid[1]].reshape(-1, channels)
+
+    def _traverse(self, features: Array, grid: tuple[int, ...], quality: int, code: Coding) -> Integers:
+        """Walk the coding steps; ``code`` turns bins and means into residuals by writing or by reading them."""
+        height, width = grid
+        # A border of zeros, so that the context needs no special case at the edges.
+        known = np.zeros((height + 2, width + 2, self.spec.channels), np.int32)
+        inner = known[1:-1, 1:-1]
+        phases = _phases(height, width)
+        steps = self._arrays["step"][quality - 1]
+        for step in self.spec.steps():
+            sites = phases[step.phase]
+            mean, bins = self._predict(step, features, known, sites, quality)
+            residual = code(step, sites, mean, bins)
+            value = np.clip(mean + residual * steps[step.start : step.stop], -LIMIT, LIMIT)
+            inner[sites // width, sites % width, step.start : step.stop] = value
+        return np.ascontiguousarray(inner)
+
+    def _predict(
+        self, step: Step, features: Array, known: Integers, sites: NDArray[np.intp], quality: int
+    ) -> tuple[Integers, NDArray[np.uint8]]:
+        """Means (sites, channels of the step) and scale bins of what the step codes."""
+        means = np.empty((len(sites), step.stop - step.start), np.int32)
+        bins = np.empty(means.shape, np.uint8)
+        log2_step = self._arrays["log2_step"][quality - 1, step.start : step.stop]
+        for part in _parts(len(sites)):
+            ops = _IntegerArithmetic(self._arrays, sites[part], known, quality, self.spec)
+            mean, log2_scale = mean_and_scale(ops, step, features, known)
+            means[part] = mean
+            index = np.rint((log2_scale - log2_step - _LOG2_MIN) * (BINS_PER_OCTAVE / ONE))
+            bins[part] = np.clip(index, 0, BINS - 1)
+        return means, bins
+
+
+class _IntegerArithmetic:
+    """Rows (sites, channels) of integers, for some of the positions of a phase."""
+
+    def __init__(
+        self, arrays: Mapping[str, Array], sites: NDArray[np.intp], known: Integers, quality: int, spec: PriorSpec
+    ) -> None:
+        self.arrays, self.sites = arrays, sites
+        self.width = known.shape[1] - 2
+        self.interpolation = interpolation(quality, spec.anchors)
+
+    def select(self, features: Array, step: Step) -> Array:
+        return features[self.sites]
+
+    def linear(self, name: str, x: Array) -> Array:
+        return fixed.linear(x, self.arrays[name], self.arrays[f"{name}_bias"])
+
+    def context(self, name: str, known: NDArray[np.integer], step: Step) -> Array:
+        weights = self.arrays[name]  # (out, in, 3, 3)
+        rows, columns = self.sites // self.width, self.sites % self.width
+        corner = rows * known.shape[1] + columns
+        offsets = np.add.outer(np.arange(CONTEXT_KERNEL) * known.shape[1], np.arange(CONTEXT_KERNEL)).ravel()
+        flat = known.reshape(-1, known.shape[2])[:, : step.known]
+        patches = flat[corner[:, None] + offsets].astype(np.float64).reshape(len(self.sites), -1)
+        matrix = weights.transpose(0, 2, 3, 1).reshape(len(weights), -1)
+        return fixed.linear(patches, matrix, self.arrays[f"{name}_bias"])
+
+    def shift(self, name: str, x: Array) -> Array:
+        return x + fixed.rescale(self.interpolation @ self.arrays[name])
+
+    def add(self, a: Array, b: Array) -> Array:
+        return a + b
+
+    def relu(self, x: Array) -> Array:
+        return np.clip(x, 0, LIMIT)
+
+
+def interpolation(quality: int, anchors: int) -> Array:
+    """Integer weights (anchors,), in units of 2^-WEIGHT_BITS, of the anchors at a quality of 1..100."""
+    position = (quality - 1) * (anchors - 1) * 2**WEIGHT_BITS // (QUALITIES - 1)
+    return np.maximum(0, 2**WEIGHT_BITS - np.abs(position - np.arange(anchors) * 2**WEIGHT_BITS)).astype(np.float64)
+
+
+def _phases(height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Flat positions of the two phases of a checkerboard, each in raster order."""
+    parity = np.add.outer(np.arange(height), np.arange(width)).ravel() % 2
+    return np.flatnonzero(parity == 0), np.flatnonzero(parity == 1)
+
+
+def _parts(count: int) -> Iterator[slice]:
+    for start in range(0, count, SITES_AT_ONCE):
+        yield slice(start, min(start + SITES_AT_ONCE, count))
+
+
+def to_real(y: Integers) -> NDArray[np.float32]:
+    """Integers with ACTIVATION_BITS fractional bits to the numbers they stand for."""
+    return (y * 2.0**-ACTIVATION_BITS).astype(np.float32)

@@ -1,0 +1,72 @@
+"""Integer frequency tables: one for each scale on the grid of :mod:`finola_codec.entropy.scales`.
+
+A table covers the residuals -reach..reach and one escape symbol; its frequencies are positive and add up to
+2^24. They are made once, at export, and travel with the model.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finola_codec.entropy.scales import BINS, BINS_PER_OCTAVE, LOG2_MIN, TAIL_LOG2_WEIGHT, tail_slope
+from finola_codec.errors import ModelError
+
+PRECISION = 24
+TOTAL = 2**PRECISION
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The frequencies of every bin, end to end, and how far each bin reaches.
+
+    >>> tables = build()
+    >>> int(tables.of(0).sum()), len(tables.of(0)), int(tables.reach[0])
+    (16777216, 8, 3)
+    """
+
+    frequencies: NDArray[np.uint32]
+    reach: NDArray[np.int32]
+
+    def of(self, index: int) -> NDArray[np.uint32]:
+        """The frequencies of one bin: residuals -reach..reach, then the escape."""
+        sizes = 2 * self.reach.astype(np.int64) + 2
+        start = int(sizes[:index].sum())
+        return self.frequencies[start : start + int(sizes[index])]
+
+    def check(self) -> None:
+        """Raise :class:`ModelError` unless every table is positive and adds up to 2^24."""
+        if len(self.reach) != BINS or (self.reach < 0).any() or len(self.frequencies) != (2 * self.reach + 2).sum():
+            raise ModelError("the frequency tables have the wrong size")
+        for index in range(BINS):
+            table = self.of(index)
+            if table.min() < 1 or int(table.sum(dtype=np.int64)) != TOTAL:
+                raise ModelError(f"frequency table {index} is not one")
+
+
+def build() -> Tables:
+    """The tables of the distributions that training assumes."""
+    tables = [_table(2.0 ** (LOG2_MIN + index / BINS_PER_OCTAVE)) for index in range(BINS)]
+    reach = np.array([(len(t) - 2) // 2 for t in tables], dtype=np.int32)
+    return Tables(np.concatenate(tables), reach)
+
+
+def _table(scale: float) -> NDArray[np.uint32]:
+    reach = math.ceil(5 * scale) + 2
+    half = [_mass(k, scale) for k in range(reach + 1)]
+    inside = np.array(half[:0:-1] + half)
+    escape = max(1 - inside.sum(), 2 * _mass(reach + 1, scale))
+    mass = np.append(inside, escape)
+    free = TOTAL - len(mass)
+    frequencies = np.floor(mass / mass.sum() * free).astype(np.int64) + 1
+    frequencies[reach] += TOTAL - frequencies.sum()  # what rounding left over goes to the most likely residual, zero
+    return frequencies.astype(np.uint32)
+
+
+def _mass(residual: int, scale: float) -> float:
+    width = scale * math.sqrt(2)
+    gaussian = 0.5 * (math.erfc((residual - 0.5) / width) - math.erfc((residual + 0.5) / width))
+    return gaussian + 2.0 ** (TAIL_LOG2_WEIGHT - residual / tail_slope(scale)) / (scale + 1)

@@ -1,0 +1,53 @@
+"""Grids of C-vectors, coded and decoded to the same integers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from finola_codec.entropy import exact
+from finola_codec.errors import FormatError
+from finola_codec.runtime.model import Model
+
+
+def grids(model: Model, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    spec = model.prior.spec
+    rng = np.random.default_rng(height * 100 + width)
+    y = rng.normal(size=(height, width, spec.channels)) * rng.exponential(4, spec.channels)
+    z = rng.normal(size=(-(-height // 4), -(-width // 4), spec.hyper_channels)) * 2
+    return y.astype(np.float32), z.astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (4, 4), (7, 9), (12, 3)])
+@pytest.mark.parametrize("quality", [1, 50, 100])
+def test_the_decoder_recovers_the_encoders_integers(tiny_model: Model, size: tuple[int, int], quality: int) -> None:
+    y, z = grids(tiny_model, *size)
+    payloads = tiny_model.prior.encode(y, z, quality)
+    decoded = tiny_model.prior.decode(payloads.hyper, payloads.vectors, size, quality)
+    assert (decoded == payloads.y).all()
+    step = tiny_model.prior._arrays["step"][quality - 1]
+    assert (np.abs(exact.to_real(decoded) - y) * 2**12 <= step / 2 + 2).all()
+
+
+def test_working_in_parts_changes_nothing(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    y, z = grids(tiny_model, 9, 11)
+    whole = tiny_model.prior.encode(y, z, 60)
+    monkeypatch.setattr(exact, "SITES_AT_ONCE", 7)
+    parts = tiny_model.prior.encode(y, z, 60)
+    assert (whole.hyper, whole.vectors) == (parts.hyper, parts.vectors)
+
+
+def test_extreme_values_survive(tiny_model: Model) -> None:
+    y, z = grids(tiny_model, 4, 4)
+    payloads = tiny_model.prior.encode(y * 1e6, z * 1e6, 100)
+    decoded = tiny_model.prior.decode(payloads.hyper, payloads.vectors, (4, 4), 100)
+    assert (decoded == payloads.y).all()
+
+
+def test_a_payload_of_another_size_is_noticed(tiny_model: Model) -> None:
+    y, z = grids(tiny_model, 8, 8)
+    payloads = tiny_model.prior.encode(y, z, 50)
+    with pytest.raises(FormatError):
+        tiny_model.prior.decode(payloads.hyper, payloads.vectors, (4, 4), 50)
+    with pytest.raises(FormatError):
+        tiny_model.prior.decode(payloads.hyper[:-1], payloads.vectors, (8, 8), 50)
