@@ -1,0 +1,1 @@
+"""Torch modules: the transforms, FINOLA and the differentiable prior (extra ``[train]``)."""

@@ -1,0 +1,41 @@
+"""The decoder: C-vectors to pixels, by way of FINOLA."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from finola_codec.nn.blocks import Stage, conv, zero_init
+from finola_codec.nn.finola import Finola, grow_map
+from finola_codec.nn.profiles import Profile
+
+
+class Decoder(nn.Module):
+    """Vectors see their neighbours, FINOLA grows each into its patch, convolutions turn the map into pixels.
+
+    The convolutions' receptive field crosses block borders, so there are no seams. Beside them runs the
+    inverse of the encoder's linear shortcut.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        super().__init__()
+        c, seed, width, anchors = profile.channels, profile.seed_channels, profile.decoder_width, profile.anchors
+        self.patch = profile.patch
+        self.stride = profile.stride
+        self.shortcut = nn.ConvTranspose2d(c, 3, profile.block, profile.block)
+        self.refine = Stage(c, profile.refine_depth, anchors)
+        self.to_seed = conv(c, seed, 1)
+        self.finola = Finola(seed)
+        self.from_map = conv(seed, width, 1)
+        self.stage = Stage(width, profile.decoder_depth, anchors)
+        self.head = zero_init(conv(width, 3 * profile.stride**2))
+
+    def forward(self, y: Tensor, whitened: Tensor, weights: Tensor) -> Tensor:
+        """Vectors (N, C, h, w), natural and whitened, to pixels (N, 3, 16 h, 16 w), nominally in [-0.5, 0.5]."""
+        seeds = self.to_seed(self.refine(whitened, weights))
+        features = grow_map(self.finola, seeds, self.patch)
+        features = self.stage(F.relu(self.from_map(features)), weights)
+        detail = self.head(features)
+        with torch.autocast(y.device.type, enabled=False):  # bfloat16 is coarser than a level of 255
+            return self.shortcut(y) + F.pixel_shuffle(detail.float(), self.stride)

@@ -1,0 +1,60 @@
+"""The encoder: pixels to one C-vector a block."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from finola_codec.nn.blocks import Stage, conv, zero_init
+from finola_codec.nn.profiles import Profile
+
+
+class Encoder(nn.Module):
+    """Convolutions at stride 4, 8 and 16 beside a linear shortcut, the Karhunen-Loeve transform of a block.
+
+    The last layer starts at zero, so an untrained encoder is the shortcut alone: already a working transform.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        super().__init__()
+        w4, w8, w16 = profile.encoder_widths
+        d4, d8, d16 = profile.encoder_depths
+        anchors = profile.anchors
+        self.shortcut = nn.Conv2d(3, profile.channels, profile.block, profile.block)
+        self.stem = conv(3 * 4 * 4, w4)
+        self.stage4 = Stage(w4, d4, anchors)
+        self.down8 = conv(w4, w8, 2, 2)
+        self.stage8 = Stage(w8, d8, anchors)
+        self.down16 = conv(w8, w16, 2, 2)
+        self.stage16 = Stage(w16, d16, anchors)
+        self.head = zero_init(conv(w16, profile.channels, 1))
+
+    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Pixels (N, 3, H, W) in [-0.5, 0.5], H and W multiples of 16, to vectors (N, C, H/16, W/16)."""
+        f = self.stage4(self.stem(F.pixel_unshuffle(x, 4)), weights)
+        f = self.stage8(self.down8(f), weights)
+        f = self.stage16(self.down16(f), weights)
+        detail = self.head(f)
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 is coarser than the finest quantizer steps
+            return self.shortcut(x) + detail.float()
+
+
+class HyperEncoder(nn.Module):
+    """C-vectors to one hyper vector for each ``hyper_patch`` x ``hyper_patch`` of them."""
+
+    def __init__(self, profile: Profile) -> None:
+        super().__init__()
+        c, width = profile.channels, profile.encoder_widths[-1]
+        self.stem = conv(c, width, 1)
+        self.stage = Stage(width, 1, profile.anchors)
+        halvings = profile.hyper_patch.bit_length() - 1
+        self.downs = nn.ModuleList(conv(width, width, 2, 2) for _ in range(halvings))
+        self.head = conv(width, profile.hyper_channels, 1)
+
+    def forward(self, y: Tensor, weights: Tensor) -> Tensor:
+        """Whitened vectors (N, C, h, w), h and w multiples of the patch, to (N, C_hyper, h/patch, w/patch)."""
+        f = self.stage(self.stem(y), weights)
+        for down in self.downs:
+            f = F.relu(down(f))
+        return self.head(f)

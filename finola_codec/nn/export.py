@@ -1,0 +1,156 @@
+"""From a trained codec to a model folder: ONNX transforms, the exact integer prior, ``model.json``, a model card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from finola_codec.entropy import tables as frequency_tables
+from finola_codec.entropy.exact import DIRECTIONS, QUALITIES, ExactPrior, interpolation
+from finola_codec.entropy.fixed import ACTIVATION_BITS, ONE, WEIGHT_BITS, quantize
+from finola_codec.entropy.scales import BINS, BINS_PER_OCTAVE, LOG2_MIN
+from finola_codec.nn.blocks import QualityTable
+from finola_codec.nn.model import Codec
+from finola_codec.nn.prior import Prior
+from finola_codec.runtime.model import DECODER, ENCODER, HYPER_ENCODER, MANIFEST, PRIOR, Model, identify, load_model
+
+Integers = NDArray[np.integer]
+
+
+class _Analysis(nn.Module):
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.encoder = codec.encoder
+
+    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+        return self.encoder(x, weights)
+
+
+class _HyperAnalysis(nn.Module):
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.prior, self.hyper_encoder = codec.prior, codec.hyper_encoder
+
+    def forward(self, y: Tensor, weights: Tensor) -> Tensor:
+        return self.hyper_encoder(self.prior.whiten(y), weights)
+
+
+class _Synthesis(nn.Module):
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.prior, self.decoder = codec.prior, codec.decoder
+
+    def forward(self, y: Tensor, weights: Tensor) -> Tensor:
+        return self.decoder(y, self.prior.whiten(y), weights)
+
+
+def export(codec: Codec, folder: Path, name: str, card: str) -> Model:
+    """Write ``codec`` as the model ``name`` into ``folder`` and open it again.
+
+    ``card`` is the text of its MODEL_CARD.md. Raises :class:`ModelError` where the bound of a layer of the
+    prior is not provable.
+    """
+    codec = codec.eval().float().cpu()
+    profile = codec.profile
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = integer_prior(codec.prior)
+    tables = frequency_tables.build()
+    bounds = ExactPrior(profile.prior, arrays, tables).bounds()
+    everything = arrays | {"frequencies": tables.frequencies, "reach": tables.reach}
+    np.savez_compressed(folder / PRIOR, allow_pickle=False, **everything)
+
+    weights = torch.full((1, profile.anchors), 1 / profile.anchors)
+    side = 8  # of the example grid; every size is dynamic
+    pixels = torch.zeros(1, 3, side * profile.block, side * profile.block)
+    vectors = torch.zeros(1, profile.channels, side, side)
+    _write_onnx(_Analysis(codec), (pixels, weights), folder / ENCODER)
+    _write_onnx(_HyperAnalysis(codec), (vectors, weights), folder / HYPER_ENCODER)
+    _write_onnx(_Synthesis(codec), (vectors, weights), folder / DECODER)
+
+    (folder / "MODEL_CARD.md").write_text(card)
+    manifest = {"format": 1, "name": name, "profile": profile.to_dict(), "bounds": bounds}
+    manifest |= identify(folder)
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    return load_model(folder)
+
+
+def integer_prior(prior: Prior) -> dict[str, Integers]:
+    """The integers of :class:`finola_codec.entropy.exact.ExactPrior`, rounded from the trained weights."""
+    arrays = {}
+    for name in prior.spec.shapes():
+        weights = _numpy(prior.weights[name])
+        if name.endswith("_context"):  # what the layer reads is whitened in training; here its weights are
+            weights = weights * _numpy(prior.whitening)[: weights.shape[1], None, None]
+        arrays[name] = quantize(weights, WEIGHT_BITS)
+        arrays[f"{name}_bias"] = quantize(_numpy(prior.weights[f"{name}_bias"]), ACTIVATION_BITS)
+    for name, table in prior.shifts.items():
+        arrays[name] = quantize(_numpy(table.rows), ACTIVATION_BITS)
+    for direction in DIRECTIONS:
+        arrays[f"finola_{direction}"] = quantize(_numpy(getattr(prior.finola, direction)), WEIGHT_BITS)
+
+    log2_step = _by_quality(prior.log2_step)
+    arrays["step"] = np.maximum(1, quantize(2.0**log2_step, ACTIVATION_BITS))
+    arrays["log2_step"] = quantize(np.log2(arrays["step"] / ONE), ACTIVATION_BITS)
+    arrays["hyper_step"] = np.maximum(1, quantize(2.0 ** _by_quality(prior.hyper_log2_step), ACTIVATION_BITS))
+    bins = np.rint((_by_quality(prior.hyper_log2_scale) - LOG2_MIN) * BINS_PER_OCTAVE)
+    arrays["hyper_bin"] = np.clip(bins, 0, BINS - 1)
+    return {name: _compact(a) for name, a in arrays.items()}
+
+
+def _by_quality(table: QualityTable) -> NDArray[np.float64]:
+    """The rows of a table at each of the 100 qualities."""
+    rows = _numpy(table.rows)
+    weights = np.stack([interpolation(q, len(rows)) for q in range(1, QUALITIES + 1)])
+    return weights / 2.0**WEIGHT_BITS @ rows
+
+
+def _numpy(tensor: Tensor | nn.Module) -> NDArray[np.float64]:
+    assert isinstance(tensor, Tensor)
+    return tensor.detach().cpu().double().numpy()
+
+
+def _compact(array: NDArray[np.float64]) -> Integers:
+    small = np.abs(array).max(initial=0) < 2**15
+    return array.astype(np.int16 if small else np.int32)
+
+
+def _write_onnx(module: nn.Module, example: tuple[Tensor, Tensor], path: Path) -> None:
+    height, width = torch.export.Dim("height", min=1), torch.export.Dim("width", min=1)
+    sizes = {2: height, 3: width}
+    if isinstance(module, _Analysis):  # sides are whole blocks
+        sizes = {2: 16 * height, 3: 16 * width}
+    elif isinstance(module, _HyperAnalysis):
+        sizes = {2: 4 * height, 3: 4 * width}
+    program = torch.onnx.export(
+        module.eval(),
+        example,
+        dynamic_shapes=(sizes, None),
+        input_names=["input", "weights"],
+        output_names=["output"],
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    onnx.save(_half_storage(program.model_proto), path)
+
+
+def _half_storage(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Store large weights as float16, cast to float32 when the session is made: half the size, the same speed."""
+    casts, graph = [], model.graph
+    for tensor in graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < 256:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = casts + list(graph.node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return model

@@ -1,0 +1,82 @@
+r"""FINOLA: First-Order Norm+Linear Autoregression.
+
+The feature map of an image obeys one pair of first-order difference equations (equations 1 and 3 of the
+paper), with matrices that all images share:
+
+.. math::
+    z(x+1, y) = z(x, y) + A\,\hat z(x, y) \qquad z(x-1, y) = z(x, y) + A'\,\hat z(x, y)
+
+    z(x, y+1) = z(x, y) + B\,\hat z(x, y) \qquad z(x, y-1) = z(x, y) + B'\,\hat z(x, y)
+
+    \hat z = (z - \operatorname{mean} z) / \operatorname{std} z
+
+where mean and standard deviation run over the C channels of that one position. So one vector, placed at
+one position, determines the whole map.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EPSILON = 2.0**-10  # added to the variance: a flat vector must not blow its rounding errors up
+
+
+class Finola(nn.Module):
+    """Grow vectors into patches of a feature map.
+
+    >>> grown = Finola(channels=8)(torch.randn(5, 8), height=4, width=4)
+    >>> grown.shape
+    torch.Size([5, 4, 4, 8])
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        # Small matrices keep the recurrence from blowing up early in training.
+        scale = 0.3 / math.sqrt(channels)
+        self.right = nn.Parameter(torch.randn(channels, channels) * scale)  # A
+        self.left = nn.Parameter(torch.randn(channels, channels) * scale)  # A'
+        self.down = nn.Parameter(torch.randn(channels, channels) * scale)  # B
+        self.up = nn.Parameter(torch.randn(channels, channels) * scale)  # B'
+
+    def forward(self, z: Tensor, height: int, width: int, seed: tuple[int, int] | None = None) -> Tensor:
+        """Grow each vector of ``z`` (N, C) into a patch (N, height, width, C).
+
+        ``seed`` is the (row, column) at which the vector stands; the centre, (side - 1) // 2, by default. A
+        diagonal position is reached along x and then y, and also along y and then x; the two are averaged.
+        """
+        row, column = seed or ((height - 1) // 2, (width - 1) // 2)
+        if not (0 <= row < height and 0 <= column < width):
+            raise ValueError(f"seed {(row, column)} lies outside a patch of {height} x {width}")
+        in_rows = (column, width - 1 - column, self.left, self.right)
+        in_columns = (row, height - 1 - row, self.up, self.down)
+        rows_first = line(line(z, *in_rows), *in_columns).transpose(1, 2)  # (N, W, C) -> (N, W, H, C) -> (N, H, W, C)
+        columns_first = line(line(z, *in_columns), *in_rows)  # (N, H, C) -> (N, H, W, C)
+        return (rows_first + columns_first) / 2
+
+
+def line(z: Tensor, before: int, after: int, backward: Tensor, forward: Tensor) -> Tensor:
+    """Repeat the step both ways from ``z`` (..., C): (..., before + 1 + after, C)."""
+    cells = [z]
+    for _ in range(after):
+        cells.append(step(cells[-1], forward))
+    for _ in range(before):
+        cells.insert(0, step(cells[0], backward))
+    return torch.stack(cells, dim=-2)
+
+
+def step(z: Tensor, matrix: Tensor) -> Tensor:
+    """One step: normalise over the channels, multiply, add."""
+    return z + F.linear(F.layer_norm(z, z.shape[-1:], eps=EPSILON), matrix)
+
+
+def grow_map(finola: Finola, grid: Tensor, patch: int) -> Tensor:
+    """Grow a grid of vectors (N, C, h, w) into the map they tile, (N, C, h * patch, w * patch)."""
+    n, c, h, w = grid.shape
+    seeds = grid.permute(0, 2, 3, 1).reshape(n * h * w, c)
+    cells = finola(seeds, patch, patch).reshape(n, h, w, patch, patch, c)
+    # A channels-last tensor, which is what the convolutions that follow want.
+    return cells.permute(0, 1, 3, 2, 4, 5).reshape(n, h * patch, w * patch, c).permute(0, 3, 1, 2)
