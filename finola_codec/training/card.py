@@ -1,0 +1,38 @@
+"""The model card of an exported run."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+from finola_codec.nn.model import Codec
+from finola_codec.training.config import CONFIG
+from finola_codec.training.loop import VALIDATION
+
+
+def model_card(run: Path, name: str, codec: Codec, step: int) -> str:
+    """What a model is, how it was trained and how it did on its held-out pictures, as Markdown."""
+    config = json.loads((run / CONFIG).read_text())
+    parts = ((part, sum(p.numel() for p in module.parameters())) for part, module in codec.named_children())
+    sizes = ", ".join(f"{part} {count / 1e6:.2f} M" for part, count in parts)
+    return f"""# {name}
+
+A finola-codec model: profile `{codec.profile.name}`, {step} training steps of {config["batch"]} crops of
+{config["crop"]} x {config["crop"]} pixels, averaged weights. Parameters: {sizes}.
+
+Loss: bpp + lambda 255^2 MSE (RGB), lambda from {codec.profile.lambda_min} (quality 1) to {codec.profile.lambda_max}
+(quality 100). Made for photographs; text and graphics are coded, but not as well as by codecs made for them.
+
+{_held_out(run / VALIDATION)}
+"""
+
+
+def _held_out(path: Path) -> str:
+    rows = list(csv.DictReader(path.open())) if path.exists() else []
+    if not rows:
+        return "There is no record of its performance on held-out pictures."
+    last = [r for r in rows if r["step"] == rows[-1]["step"]]
+    lines = [f"| {1 + 99 * float(r['position']):.0f} | {float(r['bpp']):.3f} | {float(r['psnr']):.2f} |" for r in last]
+    table = "\n".join(["| quality | bit/pixel (estimated) | PSNR, dB |", "| --- | --- | --- |", *lines])
+    return f"On the central crops of the held-out training pictures, at step {rows[-1]['step']}:\n\n{table}"

@@ -1,0 +1,40 @@
+"""The rate-distortion loss over the whole quality range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from finola_codec.nn.model import Result
+from finola_codec.nn.profiles import Profile
+
+
+@dataclass(frozen=True)
+class RateDistortion:
+    """Rate (bit/pixel), mean square error (pixels in [0, 1]) of each picture (N,), and the loss over them."""
+
+    bpp: Tensor
+    mse: Tensor
+    loss: Tensor
+
+    @property
+    def psnr(self) -> Tensor:
+        """dB, peak 1, of each picture (N,)."""
+        return -10 * torch.log10(self.mse.clamp_min(1e-10))
+
+
+def rate_distortion(result: Result, x: Tensor, position: Tensor, profile: Profile) -> RateDistortion:
+    """bpp + lambda 255^2 MSE of each picture, brought to one size across qualities, and averaged.
+
+    At the optimum rate grows about as the square root of lambda; without the division by it the highest
+    qualities would own the gradient, while BD-rate weighs all rates alike.
+    """
+    pixels = x.shape[2] * x.shape[3]
+    bpp = result.bits / pixels
+    mse = (result.x.float() - x).square().mean((1, 2, 3))
+    lambdas = profile.lambda_min * (profile.lambda_max / profile.lambda_min) ** position
+    middle = (profile.lambda_min * profile.lambda_max) ** 0.5
+    weight = (middle / lambdas).sqrt()
+    return RateDistortion(bpp, mse, (weight * (bpp + lambdas * 255**2 * mse)).mean())
