@@ -1,0 +1,123 @@
+"""A trained model on disk: loaded, checked against its hashes, found by name or by the id in a file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from finola_codec.entropy.exact import ExactPrior
+from finola_codec.entropy.prior import PriorSpec
+from finola_codec.entropy.tables import Tables
+from finola_codec.errors import ModelError
+from finola_codec.runtime.pixels import Paths, Pixels
+
+MANIFEST, PRIOR = "model.json", "prior.npz"
+ENCODER, HYPER_ENCODER, DECODER = "encoder.onnx", "hyper_encoder.onnx", "decoder.onnx"
+FILES = (DECODER, ENCODER, HYPER_ENCODER, PRIOR)
+DEFAULT_MODEL = "finola-base"
+ID_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model folder whose hashes have been checked. Its parts are opened when first used."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    threads: int = 0
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.manifest["name"]
+
+    @property
+    def id(self) -> bytes:
+        """What a file says which model it was written with: the start of a SHA-256 over the model's files."""
+        return bytes.fromhex(self.manifest["id"])[:ID_BYTES]
+
+    @property
+    def block(self) -> int:
+        """Pixels a side that one C-vector covers."""
+        return self.manifest["profile"]["block"]
+
+    @cached_property
+    def prior(self) -> ExactPrior:
+        """The exact prior."""
+        profile = self.manifest["profile"]
+        spec = PriorSpec(
+            channels=profile["channels"],
+            groups=tuple(profile["groups"]),
+            hyper_channels=profile["hyper_channels"],
+            hyper_patch=profile["hyper_patch"],
+            width=profile["context_width"],
+            anchors=profile["anchors"],
+        )
+        with np.load(self.folder / PRIOR, allow_pickle=False) as file:
+            arrays = dict(file)
+        tables = Tables(arrays.pop("frequencies"), arrays.pop("reach"))
+        tables.check()
+        return ExactPrior(spec, arrays, tables)
+
+    @cached_property
+    def pixels(self) -> Pixels:
+        """The transforms between pixels and vectors."""
+        paths = Paths(self.folder / ENCODER, self.folder / HYPER_ENCODER, self.folder / DECODER)
+        profile = self.manifest["profile"]
+        return Pixels(paths, profile["block"], profile["hyper_patch"], profile["anchors"], self.threads)
+
+
+def identify(folder: Path) -> dict[str, Any]:
+    """The SHA-256 of each file of a model, and the model's id, that of all of them together."""
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
+    return {"files": hashes, "id": hashlib.sha256("".join(hashes[n] for n in FILES).encode()).hexdigest()}
+
+
+@lru_cache(maxsize=8)
+def load_model(model: str | Path = DEFAULT_MODEL, threads: int = 0) -> Model:
+    """Open a model by the name of one that is shipped, or by its folder.
+
+    ``threads`` is how many CPU threads its transforms may use, 0 for all. Raises :class:`ModelError` where
+    there is no such model, or a file of it does not match its hash.
+
+    >>> load_model("finola-base").name
+    'finola-base'
+    """
+    folder = _shipped().get(str(model), Path(model))
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        found = identify(folder)
+        if manifest["files"] != found["files"] or manifest["id"] != found["id"]:
+            changed = [name for name in FILES if manifest["files"].get(name) != found["files"][name]]
+            raise ModelError(f"{folder}: {', '.join(changed) or MANIFEST} does not match its hash in {MANIFEST}")
+    except FileNotFoundError as error:
+        known = ", ".join(_shipped()) or "none"
+        raise ModelError(f"no model {str(model)!r}: not one that is shipped ({known}), nor a folder") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{folder}: not a readable model: {error}") from error
+    return Model(folder, manifest, threads)
+
+
+def find_model(model_id: bytes, threads: int = 0) -> Model:
+    """The shipped model with this id. Raises :class:`ModelError` where there is none."""
+    for name in _shipped():
+        model = load_model(name, threads)
+        if model.id == model_id:
+            return model
+    known = ", ".join(f"{n} ({load_model(n).id.hex()})" for n in _shipped())
+    raise ModelError(f"written with the model {model_id.hex()}, which is not here; here are {known or 'none'}")
+
+
+def _shipped() -> dict[str, Path]:
+    """The models in the wheel, or in the checkout that the package is imported from."""
+    package = Path(__file__).parents[1]
+    for root in (package / "models", package.parent / "models"):
+        if root.is_dir():
+            return {p.parent.name: p.parent for p in sorted(root.glob(f"*/{MANIFEST}"))}
+    return {}
