@@ -1,0 +1,179 @@
+"""Picture to bytes and back: the only place where the stages meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from finola_codec import container, images
+from finola_codec.container import ALPHA, EXIF, HYPER, ICC, VECTORS, Header
+from finola_codec.entropy.exact import QUALITIES, Payloads, to_real
+from finola_codec.errors import ConfigError, ModelError
+from finola_codec.images import Planes
+from finola_codec.runtime.model import DEFAULT_MODEL, Model, find_model, load_model
+
+
+def encode(
+    image: Image.Image,
+    quality: int = 50,
+    *,
+    model: Model | str | Path = DEFAULT_MODEL,
+    target_bpp: float | None = None,
+    target_bytes: int | None = None,
+    target_psnr: float | None = None,
+) -> bytes:
+    """Encode a picture as the bytes of a .fin file.
+
+    ``quality`` runs from 1 to 100. Instead of it one target may be given: ``target_bpp`` (bits per pixel) or
+    ``target_bytes`` for the best quality that does not exceed it, ``target_psnr`` (dB, RGB) for the lowest
+    quality that reaches it. Raises :class:`ConfigError` for a quality out of range or a target that no quality
+    meets, :class:`ImageError` for a picture without pixels, :class:`ModelError` for an unknown model.
+
+    >>> import skimage.data
+    >>> cat = Image.fromarray(skimage.data.cat())
+    >>> data = encode(cat, quality=30)
+    >>> decode(data).size == cat.size
+    True
+    """
+    if not 1 <= quality <= QUALITIES:
+        raise ConfigError(f"quality {quality} is not within 1..{QUALITIES}")
+    model = _open(model)
+    planes = images.to_planes(image)
+    extras = _extras(planes)
+    pixels = planes.pixels.shape[0] * planes.pixels.shape[1]
+    if target_bpp is not None:
+        target_bytes = int(target_bpp * pixels / 8)
+    if target_bytes is not None:
+        return _largest_within(lambda q: _encode(model, planes, extras, q).data, target_bytes)
+    if target_psnr is not None:
+        return _first_reaching(lambda q: _with_psnr(model, planes, _encode(model, planes, extras, q)), target_psnr)
+    return _encode(model, planes, extras, quality).data
+
+
+def decode(
+    data: bytes,
+    *,
+    model: Model | str | Path | None = None,
+    max_pixels: int | None = container.DEFAULT_MAX_PIXELS,
+    threads: int = 0,
+) -> Image.Image:
+    """Decode the bytes of a .fin file; its ICC profile and EXIF are in the picture's ``info``.
+
+    The model is found by the id in the file unless ``model`` is given, and then uses as many ``threads``, 0 for
+    all. Raises :class:`FormatError` for damaged
+    or foreign data, :class:`LimitError` for more than ``max_pixels``, :class:`ModelError` where the model
+    is missing or is not the one that the file was written with.
+    """
+    header, chunks = container.unpack(data, max_pixels)
+    model = _model_of(header, model, threads)
+    grid = model.pixels.grid(header.height, header.width)
+    y = model.prior.decode(chunks[HYPER], chunks[VECTORS], grid, header.quality)
+    pixels = model.pixels.synthesise(to_real(y), header.quality, header.height, header.width)
+    alpha = None
+    if ALPHA in chunks:
+        alpha = images.unpack_alpha(chunks[ALPHA], header.height, header.width)
+    return images.from_planes(Planes(pixels, header.mode, alpha, chunks.get(ICC), chunks.get(EXIF)))
+
+
+def info(data: bytes) -> dict[str, Any]:
+    """What a .fin file says of itself, without decoding it. Raises :class:`FormatError` as :func:`decode` does."""
+    header, chunks = container.unpack(data, max_pixels=None)
+    try:
+        name = find_model(header.model_id).name
+    except ModelError:
+        name = None
+    return {
+        "width": header.width,
+        "height": header.height,
+        "mode": header.mode,
+        "quality": header.quality,
+        "model": name,
+        "model_id": header.model_id.hex(),
+        "bytes": len(data),
+        "bpp": 8 * len(data) / (header.width * header.height),
+        "chunks": {container.NAMES[kind]: len(payload) for kind, payload in chunks.items()},
+    }
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    data: bytes
+    payloads: Payloads
+    quality: int
+
+
+def _encode(model: Model, planes: Planes, extras: dict[int, bytes], quality: int) -> _Encoded:
+    height, width = planes.pixels.shape[:2]
+    y, z = model.pixels.analyse(planes.pixels, quality)
+    payloads = model.prior.encode(y, z, quality)
+    header = Header(model.id, width, height, planes.mode, quality)
+    data = container.pack(header, {HYPER: payloads.hyper, VECTORS: payloads.vectors} | extras)
+    return _Encoded(data, payloads, quality)
+
+
+def _with_psnr(model: Model, planes: Planes, encoded: _Encoded) -> tuple[float, bytes]:
+    height, width = planes.pixels.shape[:2]
+    decoded = model.pixels.synthesise(to_real(encoded.payloads.y), encoded.quality, height, width)
+    error = np.mean((planes.pixels.astype(np.float32) - decoded) ** 2, dtype=np.float64)
+    return float(10 * np.log10(255**2 / max(error, 1e-10))), encoded.data
+
+
+def _extras(planes: Planes) -> dict[int, bytes]:
+    extras = {}
+    if planes.alpha is not None:
+        extras[ALPHA] = images.pack_alpha(planes.alpha)
+    if planes.icc:
+        extras[ICC] = planes.icc
+    if planes.exif:
+        extras[EXIF] = planes.exif
+    return extras
+
+
+def _largest_within(attempt: Callable[[int], bytes], limit: int) -> bytes:
+    """The file of the highest quality that has at most ``limit`` bytes, by bisection."""
+    best, low, high = None, 1, QUALITIES
+    while low <= high:
+        middle = (low + high) // 2
+        data = attempt(middle)
+        if len(data) <= limit:
+            best, low = data, middle + 1
+        else:
+            high = middle - 1
+    if best is None:
+        raise ConfigError(f"the picture does not fit {limit} bytes even at quality 1")
+    return best
+
+
+def _first_reaching(attempt: Callable[[int], tuple[float, bytes]], psnr: float) -> bytes:
+    """The file of the lowest quality that reaches ``psnr``, by bisection."""
+    best, low, high = None, 1, QUALITIES
+    while low <= high:
+        middle = (low + high) // 2
+        reached, data = attempt(middle)
+        if reached >= psnr:
+            best, high = data, middle - 1
+        else:
+            low = middle + 1
+    if best is None:
+        raise ConfigError(f"the picture does not reach {psnr} dB even at quality {QUALITIES}")
+    return best
+
+
+def _open(model: Model | str | Path) -> Model:
+    return model if isinstance(model, Model) else load_model(model)
+
+
+def _model_of(header: Header, model: Model | str | Path | None, threads: int) -> Model:
+    if model is None:
+        return find_model(header.model_id, threads)
+    model = _open(model)
+    if model.id != header.model_id:
+        raise ModelError(
+            f"written with the model {header.model_id.hex()}, which is not {model.name} ({model.id.hex()})"
+        )
+    return model

@@ -1,0 +1,156 @@
+"""Pictures in and out through Pillow: modes, alpha, orientation, ICC, EXIF, limits."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from finola_codec.container import DEFAULT_MAX_PIXELS
+from finola_codec.errors import FormatError, ImageError
+
+ORIENTATION = 0x0112  # the EXIF tag
+OPAQUE = b""  # the alpha chunk of a picture that has alpha but is opaque everywhere
+
+
+@dataclass(frozen=True)
+class Planes:
+    """A picture taken apart: pixels (H, W, 3) as RGB whatever its mode, and what accompanies them."""
+
+    pixels: NDArray[np.uint8]
+    mode: str  # one of container.MODES
+    alpha: NDArray[np.uint8] | None = None  # (H, W)
+    icc: bytes | None = None
+    exif: bytes | None = None
+
+
+def read(source: Path | BinaryIO, name: str, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> Image.Image:
+    """Open and decode a picture. Raises :class:`ImageError` naming it and what is wrong with it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels decides
+            image = Image.open(source)
+            if max_pixels is not None and image.width * image.height > max_pixels:
+                raise ImageError(f"{name}: {image.width} x {image.height} pixels, more than the limit of {max_pixels}")
+            image.load()
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name}: not a picture in a format that Pillow reads") from error
+    except FileNotFoundError as error:
+        raise ImageError(f"{name}: no such file") from error
+    except (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{name}: cannot be read as a picture: {error}") from error
+    return image
+
+
+def to_planes(image: Image.Image) -> Planes:
+    """Take a picture of any mode apart, upright; 16 bits a channel are reduced to 8.
+
+    Raises :class:`ImageError` for a picture without pixels.
+    """
+    if not (image.width and image.height):
+        raise ImageError(f"a picture of {image.width} x {image.height} pixels cannot be encoded")
+    exif = image.getexif()
+    icc = image.info.get("icc_profile") or None
+    if exif.get(ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+        exif.pop(ORIENTATION, None)
+    if image.mode == "CMYK":
+        image, icc = _from_cmyk(image, icc), None
+    image = _to_eight_bits(image)
+    alpha = np.asarray(image.getchannel("A")) if image.mode in ("LA", "RGBA") else None
+    return Planes(np.asarray(image.convert("RGB")), image.mode, alpha, icc, exif.tobytes() if len(exif) else None)
+
+
+def from_planes(planes: Planes) -> Image.Image:
+    """Put a picture together again."""
+    image = Image.fromarray(planes.pixels, "RGB").convert(planes.mode.removesuffix("A"))
+    if planes.alpha is not None:
+        image.putalpha(Image.fromarray(planes.alpha, "L"))
+    if planes.icc:
+        image.info["icc_profile"] = planes.icc
+    if planes.exif:
+        image.info["exif"] = planes.exif
+    return image
+
+
+def pack_alpha(alpha: NDArray[np.uint8]) -> bytes:
+    """An alpha plane (H, W), losslessly: a grey PNG, or nothing where it is opaque everywhere."""
+    if (alpha == 255).all():
+        return OPAQUE
+    out = io.BytesIO()
+    Image.fromarray(alpha, "L").save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def unpack_alpha(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
+    """The alpha plane (height, width). Raises :class:`FormatError` where ``data`` is not such a plane."""
+    if data == OPAQUE:
+        return np.full((height, width), 255, np.uint8)
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.size != (width, height) or image.mode != "L":
+                raise FormatError("the alpha plane does not fit the picture")
+            return np.asarray(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise FormatError(f"the alpha plane is damaged: {error}") from error
+
+
+def save(image: Image.Image, target: BinaryIO, suffix: str) -> None:
+    """Write a picture in the format of ``suffix``, with its ICC profile and EXIF where the format has a place for them.
+
+    Raises :class:`ImageError` for a suffix or a mode that Pillow cannot write.
+    """
+    Image.init()
+    format_name = Image.EXTENSION.get(suffix.lower())
+    if format_name not in Image.SAVE:
+        raise ImageError(f"{suffix or 'no suffix'}: not a picture format that Pillow writes")
+    extras = {key: image.info[key] for key in ("icc_profile", "exif") if key in image.info}
+    try:
+        image.save(target, format_name, **extras)
+    except (KeyError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, not of the picture
+        raise ImageError(f"a picture of mode {image.mode} cannot be saved as {format_name}: {error}") from error
+
+
+def _from_cmyk(image: Image.Image, icc: bytes | None) -> Image.Image:
+    if icc:
+        try:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+            converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            if converted is not None:
+                return converted
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a broken profile: as if there were none
+    return image.convert("RGB")
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        return _scaled_to_eight_bits(image)
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode in ("L", "RGB") and "transparency" in image.info:
+        return image.convert(image.mode + "A" if image.mode == "L" else "RGBA")
+    if image.mode == "P":
+        return image.convert("RGBA" if "transparency" in image.info else "RGB")
+    if image.mode in ("PA", "La", "RGBa"):
+        return image.convert("RGBA" if image.mode != "La" else "LA")
+    return image if image.mode in ("L", "LA", "RGB", "RGBA") else image.convert("RGB")
+
+
+def _scaled_to_eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits to its upper 8, rounded; floating point is taken to lie in 0..1, or in 0..255 if it does not."""
+    values = np.asarray(image, dtype=np.float64)
+    if image.mode == "F":
+        values = np.nan_to_num(values)
+        values = values * 255 if values.max() <= 1 else values
+    else:
+        values = values / 257
+    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8), "L")

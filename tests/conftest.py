@@ -1,0 +1,67 @@
+"""What tests share: photographs, and a tiny codec that works without having been trained for long."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+
+from finola_codec.nn.export import export
+from finola_codec.nn.klt import init_from_crops
+from finola_codec.nn.model import Codec
+from finola_codec.nn.profiles import FINOLA_TINY
+from finola_codec.runtime.model import Model
+from finola_codec.training.data import to_tensor
+
+
+@pytest.fixture(scope="session")
+def photo() -> Image.Image:
+    """A photograph of 451 x 300 pixels."""
+    return Image.fromarray(skimage.data.cat())
+
+
+@pytest.fixture(scope="session")
+def crops() -> torch.Tensor:
+    """Crops (12, 3, 128, 128) of photographs, in [-0.5, 0.5]."""
+    pictures = (skimage.data.astronaut(), skimage.data.coffee(), skimage.data.cat())
+    return to_tensor([p[r : r + 128, c : c + 128] for p in pictures for r in (0, 160) for c in (0, 200)])
+
+
+@pytest.fixture(scope="session")
+def tiny_codec(crops: torch.Tensor) -> Codec:
+    """A codec of the tiny profile: the KLT, and everywhere else weights that are neither zero nor trained."""
+    torch.manual_seed(0)
+    codec = Codec(FINOLA_TINY)
+    init_from_crops(codec, crops)
+    with torch.no_grad():
+        for name, parameter in codec.named_parameters():
+            if "shortcut" not in name and "log2" not in name:
+                parameter.add_(torch.randn_like(parameter) * 0.02)
+    return codec.eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_codec: Codec, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """The tiny codec, exported."""
+    return export(tiny_codec, tmp_path_factory.mktemp("models") / "finola-tiny", "finola-tiny", "A model for tests.")
+
+
+@pytest.fixture(scope="session")
+def kodak() -> list[Path]:
+    """The Kodak images, from FINOLA_KODAK or ../shared/data/kodak; skips where there are none."""
+    folder = Path(os.environ.get("FINOLA_KODAK", Path(__file__).parents[2] / "shared" / "data" / "kodak"))
+    images = sorted(folder.glob("*.png"))
+    if not images:
+        pytest.skip(f"no Kodak images in {folder}; name their folder in FINOLA_KODAK")
+    return images
+
+
+def psnr(a: Image.Image, b: Image.Image) -> float:
+    """dB between two pictures of one mode."""
+    error = np.mean((np.asarray(a, np.float64) - np.asarray(b, np.float64)) ** 2)
+    return float(10 * np.log10(255**2 / max(error, 1e-9)))

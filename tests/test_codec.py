@@ -1,0 +1,123 @@
+"""The public API: pictures of every kind and size, targets, models."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+import finola_codec
+from finola_codec import ConfigError, FormatError, ImageError, Model, ModelError, decode, encode
+from tests.conftest import psnr
+
+SIZES = [(1, 1), (1, 40), (17, 16), (16, 17), (33, 65), (100, 3)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_any_size(tiny_model: Model, photo: Image.Image, size: tuple[int, int]) -> None:
+    picture = photo.crop((100, 50, 100 + size[0], 50 + size[1]))
+    decoded = decode(encode(picture, 70, model=tiny_model), model=tiny_model)
+    assert decoded.size == size
+    assert psnr(picture, decoded) > 22
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA", "P", "1", "CMYK", "YCbCr", "I;16", "I", "F"])
+def test_any_mode(tiny_model: Model, photo: Image.Image, mode: str) -> None:
+    small = photo.crop((60, 60, 124, 110))
+    if mode in ("I;16", "I", "F"):
+        grey = np.asarray(small.convert("L"))
+        wide = {"I;16": grey.astype(np.uint16) * 257, "I": grey.astype(np.int32) * 257, "F": grey.astype(np.float32)}
+        picture, expected = Image.fromarray(wide[mode]), small.convert("L")
+        assert picture.mode == mode
+    else:
+        picture = small.convert(mode)
+        expected = picture.convert({"P": "RGB", "1": "L", "CMYK": "RGB", "YCbCr": "RGB"}.get(mode, mode))
+    decoded = decode(encode(picture, 90, model=tiny_model), model=tiny_model)
+    assert decoded.mode == expected.mode
+    assert psnr(expected, decoded) > {"1": 6, "P": 18}.get(mode, 22)  # the tiny codec keeps 32 of 768 coefficients
+
+
+def test_alpha_is_lossless(tiny_model: Model, photo: Image.Image) -> None:
+    picture = photo.crop((0, 0, 90, 70))
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    decoded = decode(encode(picture, model=tiny_model), model=tiny_model)
+    assert (np.asarray(decoded)[..., 3] == np.asarray(picture)[..., 3]).all()
+
+
+def test_palette_with_transparency_becomes_rgba(tiny_model: Model, photo: Image.Image) -> None:
+    picture = photo.crop((0, 0, 40, 40)).quantize(8)
+    picture.info["transparency"] = 0
+    assert decode(encode(picture, model=tiny_model), model=tiny_model).mode == "RGBA"
+
+
+def test_icc_and_exif_are_kept_and_orientation_is_applied(tiny_model: Model, photo: Image.Image) -> None:
+    picture = photo.crop((0, 0, 48, 32))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    exif[0x010E] = "a cat"
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    file = io.BytesIO()
+    picture.save(file, "PNG", exif=exif, icc_profile=icc)
+    decoded = decode(encode(Image.open(file), 90, model=tiny_model), model=tiny_model)
+    assert decoded.size == (32, 48)
+    assert psnr(picture.transpose(Image.Transpose.ROTATE_270), decoded) > 25
+    assert decoded.info["icc_profile"] == icc
+    assert decoded.getexif()[0x010E] == "a cat"
+    assert 0x0112 not in decoded.getexif()
+
+
+def test_higher_quality_is_larger_and_better(tiny_model: Model, photo: Image.Image) -> None:
+    files = [encode(photo, q, model=tiny_model) for q in (1, 25, 50, 75, 100)]
+    assert sorted(map(len, files)) == list(map(len, files))
+    quality = [psnr(photo, decode(f, model=tiny_model)) for f in files]
+    assert sorted(quality) == quality
+
+
+def test_targets(tiny_model: Model, photo: Image.Image) -> None:
+    pixels = photo.width * photo.height
+    data = encode(photo, model=tiny_model, target_bpp=0.4)
+    quality = finola_codec.info(data)["quality"]
+    assert 8 * len(data) <= 0.4 * pixels < 8 * len(encode(photo, quality + 1, model=tiny_model))
+    assert len(encode(photo, model=tiny_model, target_bytes=len(data))) == len(data)
+    data = encode(photo, model=tiny_model, target_psnr=24.0)
+    quality = finola_codec.info(data)["quality"]
+    assert psnr(photo, decode(data, model=tiny_model)) > 24
+    assert psnr(photo, decode(encode(photo, quality - 1, model=tiny_model), model=tiny_model)) < 24
+
+
+def test_impossible_requests_are_refused(tiny_model: Model, photo: Image.Image) -> None:
+    for arguments in ({"quality": 0}, {"quality": 101}, {"target_bytes": 40}, {"target_psnr": 90.0}):
+        with pytest.raises(ConfigError):
+            encode(photo, model=tiny_model, **arguments)  # type: ignore[arg-type]
+    with pytest.raises(ImageError):
+        encode(Image.new("RGB", (0, 5)), model=tiny_model)
+
+
+def test_a_file_of_another_model_is_refused_by_name(tiny_model: Model, photo: Image.Image) -> None:
+    data = bytearray(encode(photo.crop((0, 0, 16, 16)), model=tiny_model))
+    with pytest.raises(ModelError, match=tiny_model.id.hex()):
+        decode(bytes(data))
+    with pytest.raises(FormatError):
+        decode(b"not a picture", model=tiny_model)
+
+
+def test_info_needs_no_model(tiny_model: Model, photo: Image.Image) -> None:
+    found = finola_codec.info(encode(photo.convert("L"), 33, model=tiny_model))
+    assert (found["width"], found["height"], found["mode"], found["quality"]) == (451, 300, "L", 33)
+    assert found["model"] is None
+    assert found["model_id"] == tiny_model.id.hex()
+
+
+def test_the_codec_path_imports_nothing_heavy(tiny_model: Model) -> None:
+    program = (
+        "import sys, finola_codec, finola_codec.cli; from PIL import Image;"
+        f"data = finola_codec.encode(Image.new('RGB', (20, 20)), model={str(tiny_model.folder)!r});"
+        f"finola_codec.decode(data, model={str(tiny_model.folder)!r});"
+        "print(sorted({'torch', 'matplotlib', 'scipy', 'lightning', 'skimage', 'pandas', 'onnx'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
