@@ -1,0 +1,136 @@
+"""Where inputs come from and outputs go: one file, many, folders, standard streams."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from finola_codec.errors import FinolaError
+
+STREAM = "-"
+Job = tuple[str, str]  # input and output: paths, or STREAM
+
+
+def jobs(paths: Sequence[str], out_dir: Path | None, suffix: str, accepted: Callable[[], Collection[str]]) -> list[Job]:
+    """What to read and where to write it, from a command's arguments.
+
+    Without ``out_dir`` the arguments are IN and OUT. With it they are files and folders; a folder stands for
+    the files in and below it with an ``accepted`` suffix, and keeps its structure.
+    """
+    if out_dir is None:
+        if len(paths) != 2:
+            raise click.UsageError("give IN and OUT, or several inputs with --out-dir DIR")
+        return [(paths[0], paths[1])]
+    found: list[Job] = []
+    for path in map(Path, paths):
+        if str(path) == STREAM:
+            raise click.UsageError("standard input cannot be combined with --out-dir")
+        files = _below(path, accepted()) if path.is_dir() else [path]
+        root = path if path.is_dir() else path.parent
+        found += [(str(f), str(out_dir / f.relative_to(root).with_suffix(suffix))) for f in files]
+    _check_distinct(found)
+    return found
+
+
+def _below(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
+    if not files:
+        raise FinolaError(f"{folder}: holds no file to work on")
+    return files
+
+
+def _check_distinct(found: list[Job]) -> None:
+    writers: dict[str, str] = {}
+    for source, target in found:
+        if target in writers:
+            raise FinolaError(f"{writers[target]} and {source} would both become {target}")
+        writers[target] = source
+
+
+def run(found: list[Job], work: Callable[[str, str], None], label: str) -> None:
+    """Do every job. With several, one that fails is reported, the others go on, and the exit code is 2."""
+    if len(found) == 1:
+        work(*found[0])
+        return
+    failed = 0
+    with _progress(found, label) as shown:
+        for source, target in shown:
+            try:
+                work(source, target)
+            except (FinolaError, OSError) as error:
+                failed += 1
+                click.echo(f"finola-codec: {error}", err=True)
+    if failed:
+        raise FinolaError(f"{failed} of {len(found)} files failed")
+
+
+@contextlib.contextmanager
+def _progress(found: list[Job], label: str) -> Iterator[Iterator[Job]]:
+    if not sys.stderr.isatty():
+        yield iter(found)
+        return
+    with click.progressbar(found, label=label, file=sys.stderr, show_pos=True) as bar:
+        yield iter(bar)
+
+
+def read(source: str) -> bytes:
+    """The bytes of a file or of standard input. Raises :class:`FinolaError` where there is none."""
+    if source == STREAM:
+        return sys.stdin.buffer.read()
+    try:
+        return Path(source).read_bytes()
+    except FileNotFoundError as error:
+        raise FinolaError(f"{source}: no such file") from error
+    except OSError as error:
+        raise FinolaError(f"{source}: {error.strerror}") from error
+
+
+def check_target(target: str, force: bool) -> None:
+    """Refuse, before any work is done, to overwrite a file without ``force``."""
+    path = Path(target)
+    if target == STREAM:
+        return
+    if path.is_dir():
+        raise FinolaError(f"{target}: is a folder; name the file, or give --out-dir")
+    if path.exists() and not force:
+        raise FinolaError(f"{target}: exists already; overwrite it with --force")
+
+
+def write(target: str, data: bytes, make_folder: bool) -> None:
+    """Write a file whole or not at all: a temporary one beside it, renamed when it is complete."""
+    if target == STREAM:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    path = Path(target)
+    if make_folder:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    elif not path.parent.is_dir():
+        raise FinolaError(f"{path.parent}: no such folder")
+    try:
+        _write_and_rename(path, data)
+    except OSError as error:
+        raise FinolaError(f"{target}: {error.strerror}") from error
+
+
+def _write_and_rename(path: Path, data: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # as open() would have made it; mkstemp's are private
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise

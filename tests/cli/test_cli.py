@@ -1,0 +1,168 @@
+"""The command line as a person uses it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from finola_codec import Model
+from tests.conftest import psnr
+
+
+class Shell:
+    """Runs finola-codec with the tiny model."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = ["--model", str(model.folder)]
+
+    def __call__(
+        self, *arguments: object, stdin: bytes | None = None, model: bool = True
+    ) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "finola_codec", *map(str, arguments), *(self.model if model else [])]
+        return subprocess.run(command, input=stdin, capture_output=True, timeout=120)
+
+    def fails(self, *arguments: object, model: bool = True) -> str:
+        """The single line that a command complains with."""
+        done = self(*arguments, model=model)
+        assert done.returncode == 2, done
+        lines = done.stderr.decode().strip().splitlines()
+        assert len(lines) == 1, lines
+        return lines[0]
+
+
+@pytest.fixture(scope="module")
+def shell(tiny_model: Model) -> Shell:
+    return Shell(tiny_model)
+
+
+@pytest.fixture
+def png(photo: Image.Image, tmp_path: Path) -> Path:
+    path = tmp_path / "cat.png"
+    photo.save(path)
+    return path
+
+
+def test_encode_decode_info(shell: Shell, png: Path, photo: Image.Image, tmp_path: Path) -> None:
+    fin, out = tmp_path / "cat.fin", tmp_path / "out.png"
+    assert shell("encode", png, fin, "--quality", 80).returncode == 0
+    assert shell("decode", fin, out).returncode == 0
+    with Image.open(out) as decoded:
+        assert psnr(photo, decoded) > 22
+    found = json.loads(shell("info", fin, "--json", model=False).stdout)
+    assert (found["width"], found["height"], found["quality"], found["bytes"]) == (451, 300, 80, fin.stat().st_size)
+    assert "451 x 300 RGB, quality 80" in shell("info", fin, model=False).stdout.decode()
+
+
+def test_targets(shell: Shell, png: Path, tmp_path: Path) -> None:
+    assert shell("encode", png, tmp_path / "a.fin", "--target-bytes", 8000).returncode == 0
+    assert 4000 < (tmp_path / "a.fin").stat().st_size <= 8000
+
+
+def test_standard_streams(shell: Shell, png: Path, photo: Image.Image, tmp_path: Path) -> None:
+    encoded = shell("encode", "-", "-", stdin=png.read_bytes())
+    decoded = shell("decode", "-", "-", stdin=encoded.stdout)
+    assert decoded.stdout.startswith(b"\x89PNG")
+
+
+def test_folders(shell: Shell, photo: Image.Image, tmp_path: Path) -> None:
+    source = tmp_path / "source" / "deep"
+    source.mkdir(parents=True)
+    photo.crop((0, 0, 50, 40)).save(source / "a.png")
+    photo.crop((0, 0, 40, 50)).save(source.parent / "b.jpg")
+    (source / "notes.txt").write_text("not a picture")
+    assert shell("encode", source.parent, "--out-dir", tmp_path / "fin").returncode == 0
+    assert sorted(p.relative_to(tmp_path / "fin").as_posix() for p in (tmp_path / "fin").rglob("*.fin")) == [
+        "b.fin",
+        "deep/a.fin",
+    ]
+    assert shell("decode", tmp_path / "fin", "--out-dir", tmp_path / "png").returncode == 0
+    with Image.open(tmp_path / "png" / "deep" / "a.png") as image:
+        assert image.size == (50, 40)
+
+
+def test_one_bad_file_among_many(shell: Shell, png: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"\x89PNG not really")
+    done = shell("encode", bad, png, "--out-dir", tmp_path / "fin")
+    assert done.returncode == 2
+    assert str(bad) in done.stderr.decode()
+    assert [p.name for p in (tmp_path / "fin").iterdir()] == ["cat.fin"]
+
+
+def test_two_inputs_of_one_name_are_refused(shell: Shell, png: Path, photo: Image.Image, tmp_path: Path) -> None:
+    photo.save(tmp_path / "cat.jpg")
+    assert "would both become" in shell.fails("encode", png, tmp_path / "cat.jpg", "--out-dir", tmp_path / "fin")
+
+
+def test_existing_output_is_kept_without_force(shell: Shell, png: Path, tmp_path: Path) -> None:
+    fin = tmp_path / "cat.fin"
+    fin.write_bytes(b"precious")
+    assert str(fin) in shell.fails("encode", png, fin)
+    assert fin.read_bytes() == b"precious"
+    assert shell("encode", png, fin, "--force").returncode == 0
+    assert fin.read_bytes() != b"precious"
+
+
+def test_bad_input_gets_one_line_and_leaves_nothing(shell: Shell, png: Path, tmp_path: Path) -> None:
+    text = tmp_path / "notes.png"
+    text.write_text("not a picture")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    fin = tmp_path / "out.fin"
+    assert "notes.png" in shell.fails("encode", text, fin)
+    assert "no such file" in shell.fails("encode", tmp_path / "missing.png", fin)
+    assert "no such folder" in shell.fails("encode", png, tmp_path / "missing" / "a.fin")
+    assert "holds no file" in shell.fails("encode", empty, "--out-dir", tmp_path / "o")
+    assert "not a .fin file" in shell.fails("decode", png, tmp_path / "a.png")
+    assert "not a .fin file" in shell.fails("info", png, model=False)
+    assert "no-such-model" in shell.fails("encode", png, fin, "--model", "no-such-model", model=False)
+    assert "limit" in shell.fails("encode", png, fin, "--max-pixels", 1000)
+    assert "does not fit" in shell.fails("encode", png, fin, "--target-bytes", 10)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cat.png", "empty", "notes.png"]
+
+
+def test_damaged_file_leaves_no_output(shell: Shell, png: Path, tmp_path: Path) -> None:
+    fin = tmp_path / "cat.fin"
+    shell("encode", png, fin)
+    fin.write_bytes(fin.read_bytes()[:-100])
+    assert "truncated" in shell.fails("decode", fin, tmp_path / "out.png")
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_unknown_output_format(shell: Shell, png: Path, tmp_path: Path) -> None:
+    fin = tmp_path / "cat.fin"
+    shell("encode", png, fin)
+    assert "not a picture format" in shell.fails("decode", fin, tmp_path / "out.xyz")
+
+
+def test_wrong_usage(shell: Shell, png: Path, tmp_path: Path) -> None:
+    for arguments in (["encode", png], ["encode", png, "o.fin", "--quality", 10, "--target-bpp", 1]):
+        done = shell(*arguments)
+        assert done.returncode == 2
+        assert b"Usage" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_full_disk_is_one_line(shell: Shell, png: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "finola_codec", "encode", str(png), "-", *shell.model]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert done.returncode == 2
+    assert "No space left" in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+
+
+def test_closed_pipe_is_one_line(shell: Shell, png: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "finola_codec", "encode", str(png), "-", *shell.model]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    os.close(writer)
+    assert done.returncode == 2
+    assert len(done.stderr.decode().strip().splitlines()) == 1
