@@ -1,0 +1,1 @@
+"""Comparing codecs: real bytes, real decodes, the field's metrics (extra ``[eval]``)."""

@@ -1,0 +1,130 @@
+"""The codecs that are compared. A new one is a few lines: a name, settings, encode and decode."""
+
+from __future__ import annotations
+
+import importlib
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from PIL import Image, features
+
+from finola_codec import codec
+from finola_codec.errors import ConfigError
+from finola_codec.runtime.model import Model, load_model
+
+
+class ImageCodec(Protocol):
+    """What the evaluation needs of a codec."""
+
+    @property
+    def name(self) -> str:
+        """As it appears in results."""
+
+    @property
+    def settings(self) -> Sequence[float]:
+        """Points of its own quality scale, from low to high quality."""
+
+    def encode(self, image: Image.Image, setting: float) -> bytes:
+        """The bytes of an RGB picture."""
+
+    def decode(self, data: bytes) -> Image.Image:
+        """The picture back, as RGB."""
+
+
+@dataclass(frozen=True)
+class PillowCodec:
+    """A format that Pillow writes, by itself or by a plugin."""
+
+    name: str
+    format: str
+    settings: Sequence[float]
+    options: Callable[[float], dict[str, Any]]
+
+    def encode(self, image: Image.Image, setting: float) -> bytes:
+        out = io.BytesIO()
+        image.save(out, self.format, **self.options(setting))
+        return out.getvalue()
+
+    def decode(self, data: bytes) -> Image.Image:
+        return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+@dataclass(frozen=True)
+class FinolaCodec:
+    """One of our models over its quality range."""
+
+    model: Model
+    settings: Sequence[float] = (1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    def encode(self, image: Image.Image, setting: float) -> bytes:
+        return codec.encode(image, int(setting), model=self.model)
+
+    def decode(self, data: bytes) -> Image.Image:
+        return codec.decode(data, model=self.model)
+
+
+JPEG = PillowCodec(
+    "jpeg",
+    "JPEG",
+    (3, 5, 7, 10, 15, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95),
+    lambda q: {"quality": int(q), "optimize": True},
+)
+WEBP = PillowCodec(
+    "webp",
+    "WEBP",
+    (0, 3, 7, 12, 20, 30, 40, 50, 60, 70, 80, 90, 95),
+    lambda q: {"quality": int(q), "method": 6},
+)
+JPEG2000 = PillowCodec(  # the setting is the compression ratio, so quality falls as it grows
+    "jpeg2000",
+    "JPEG2000",
+    (400, 250, 160, 110, 80, 60, 45, 34, 26, 20, 15, 11, 8),
+    lambda ratio: {"irreversible": True, "mct": 1, "quality_mode": "rates", "quality_layers": [ratio]},
+)
+AVIF = PillowCodec(
+    "avif",
+    "AVIF",
+    (5, 12, 20, 28, 36, 44, 52, 60, 68, 76, 84, 92),
+    lambda q: {"quality": int(q), "speed": 6, "subsampling": "4:4:4"},
+)
+JXL = PillowCodec(
+    "jxl",
+    "JXL",
+    (5, 15, 25, 35, 45, 55, 65, 75, 85, 92, 96),
+    lambda q: {"quality": int(q), "lossless": False, "effort": 7},
+)
+HEIC = PillowCodec("heic", "HEIF", (5, 12, 20, 28, 36, 44, 52, 60, 68, 76, 84, 92), lambda q: {"quality": int(q)})
+
+# What each codec needs: a feature of Pillow, or a plugin and the wheel that holds it.
+_FEATURES = {"webp": "webp", "jpeg2000": "jpg_2000", "avif": "avif"}
+_PLUGINS = {"jxl": ("pillow_jxl", "pillow-jxl-plugin"), "heic": ("pillow_heif", "pillow-heif")}
+KNOWN = {c.name: c for c in (JPEG, WEBP, JPEG2000, AVIF, JXL, HEIC)}
+DEFAULT = ("jpeg", "webp", "jpeg2000", "avif")
+
+
+def find(names: Sequence[str], models: Sequence[str | Path]) -> list[ImageCodec]:
+    """The codecs called ``names`` and our ``models``. Raises :class:`ConfigError` for one that cannot run here."""
+    return [FinolaCodec(load_model(m)) for m in models] + [_pillow(n) for n in names]
+
+
+def _pillow(name: str) -> ImageCodec:
+    if name not in KNOWN:
+        raise ConfigError(f"no codec {name!r}; known are {', '.join(KNOWN)}")
+    if name in _FEATURES and not features.check(_FEATURES[name]):
+        raise ConfigError(f"this Pillow was built without {name}")
+    if name in _PLUGINS:
+        module, wheel = _PLUGINS[name]
+        try:
+            plugin = importlib.import_module(module)
+        except ImportError as error:
+            raise ConfigError(f"{name} needs the wheel {wheel}: pip install {wheel}") from error
+        if name == "heic":
+            plugin.register_heif_opener()
+    return KNOWN[name]

@@ -1,0 +1,47 @@
+"""How far a decoded picture is from its original, by kept libraries' formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
+MS_SSIM_SIDE = 177  # the smallest side that five scales of windows of 11 fit
+
+
+def measure(original: Image.Image, decoded: Image.Image) -> dict[str, float | None]:
+    """psnr and psnr_y (dB), ssim and ms_ssim of two RGB pictures; ms_ssim is None for a picture too small for it.
+
+    PSNR is over all three channels together, PSNR-Y over Pillow's luma (ITU-R BT.601), SSIM with the Gaussian
+    window of its paper, averaged over the channels.
+    """
+    a, b = np.asarray(original), np.asarray(decoded)
+    luma = [np.asarray(picture.convert("L")) for picture in (original, decoded)]
+    return {
+        "psnr": _psnr(a, b),
+        "psnr_y": _psnr(*luma),
+        "ssim": _ssim(a, b),
+        "ms_ssim": _ms_ssim(a, b),
+    }
+
+
+def _psnr(a: np.ndarray, b: np.ndarray) -> float:
+    if (a == b).all():
+        return 100.0  # by convention here, in the place of infinity
+    return float(peak_signal_noise_ratio(a, b, data_range=255))
+
+
+def _ssim(a: np.ndarray, b: np.ndarray) -> float | None:
+    if min(a.shape[:2]) < 11:
+        return None
+    window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    return float(structural_similarity(a, b, channel_axis=2, data_range=255, **window))
+
+
+def _ms_ssim(a: np.ndarray, b: np.ndarray) -> float | None:
+    if min(a.shape[:2]) < MS_SSIM_SIDE:
+        return None
+    x, y = (torch.from_numpy(p.copy()).permute(2, 0, 1)[None].float() for p in (a, b))
+    return float(multiscale_structural_similarity_index_measure(x, y, data_range=255.0))

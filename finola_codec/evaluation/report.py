@@ -1,0 +1,65 @@
+"""What an evaluation leaves behind: a summary, CSV, plots."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+
+from finola_codec.evaluation import rd
+
+matplotlib.use("Agg")  # files, never a window
+
+METRICS = ("psnr", "psnr_y", "ssim", "ms_ssim")
+SUMMARY, CURVES = "summary.json", "curves.csv"
+
+
+def write(records: Sequence[Mapping[str, Any]], out: Path, published: Mapping[str, list[rd.Point]]) -> dict[str, Any]:
+    """Write ``summary.json``, ``curves.csv`` and the plots into ``out``, and return the summary."""
+    good = [r for r in records if "error" not in r]
+    codecs = list(dict.fromkeys(r["codec"] for r in good))
+    summary: dict[str, Any] = {
+        "images": len({r["image"] for r in good}),
+        "unreadable": [r for r in records if "error" in r],
+        "bpp_range": rd.BPP_RANGE,
+        "curves": {c: {m: rd.mean_curve(good, c, m) for m in METRICS} for c in codecs},
+        "bd_rate": {a: {t: _as_dict(rd.mean_delta(good, a, t)) for t in codecs if t != a} for a in codecs},
+        "bd_rate_published": {
+            name: {t: _as_dict(rd.delta(points, rd.mean_curve(good, t))) for t in codecs}
+            for name, points in published.items()
+        },
+    }
+    (out / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
+    means = pd.DataFrame(good).groupby(["codec", "setting"], sort=False).mean(numeric_only=True)
+    means.round(5).to_csv(out / CURVES)
+    for metric in METRICS:
+        _plot(summary["curves"], metric, out, published if metric == "psnr" else {})
+    return summary
+
+
+def _as_dict(delta: rd.Delta | None) -> dict[str, float] | None:
+    return None if delta is None else {k: round(v, 3) for k, v in vars(delta).items()}
+
+
+def _plot(curves: Mapping[str, Any], metric: str, out: Path, published: Mapping[str, list[rd.Point]]) -> None:
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(9, 6.5))
+    for name, points in published.items():
+        if len(points) > 1:
+            axes.plot(*zip(*points, strict=True), "--", linewidth=0.8, alpha=0.6, label=f"{name} (published)")
+    for name, metrics in curves.items():
+        if metrics[metric]:
+            axes.plot(*zip(*metrics[metric], strict=True), "o-", markersize=3, label=name)
+    axes.set(xlabel="bit/pixel", ylabel=metric.upper().replace("_", "-"), xscale="log", xlim=(0.05, 2.5))
+    if metric == "psnr":
+        axes.set_ylim(22, 44)
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=7)
+    for suffix in ("png", "svg"):
+        figure.savefig(out / f"{metric}.{suffix}", dpi=120, bbox_inches="tight")
+    pyplot.close(figure)
