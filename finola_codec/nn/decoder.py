@@ -23,7 +23,8 @@ class Decoder(nn.Module):
         c, seed, width, anchors = profile.channels, profile.seed_channels, profile.decoder_width, profile.anchors
         self.patch = profile.patch
         self.stride = profile.stride
-        self.shortcut = nn.ConvTranspose2d(c, 3, profile.block, profile.block)
+        self.block = profile.block
+        self.shortcut = conv(c, 3 * profile.block**2, 1)
         self.refine = Stage(c, profile.refine_depth, anchors)
         self.to_seed = conv(c, seed, 1)
         self.finola = Finola(seed)
@@ -38,4 +39,5 @@ class Decoder(nn.Module):
         features = self.stage(F.relu(self.from_map(features)), weights)
         detail = self.head(features)
         with torch.autocast(y.device.type, enabled=False):  # bfloat16 is coarser than a level of 255
-            return self.shortcut(y) + F.pixel_shuffle(detail.float(), self.stride)
+            blocks = F.pixel_shuffle(self.shortcut(y), self.block)
+            return blocks + F.pixel_shuffle(detail.float(), self.stride)

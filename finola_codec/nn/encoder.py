@@ -21,7 +21,8 @@ class Encoder(nn.Module):
         w4, w8, w16 = profile.encoder_widths
         d4, d8, d16 = profile.encoder_depths
         anchors = profile.anchors
-        self.shortcut = nn.Conv2d(3, profile.channels, profile.block, profile.block)
+        self.block = profile.block
+        self.shortcut = conv(3 * profile.block**2, profile.channels, 1)
         self.stem = conv(3 * 4 * 4, w4)
         self.stage4 = Stage(w4, d4, anchors)
         self.down8 = conv(w4, w8, 2, 2)
@@ -37,7 +38,7 @@ class Encoder(nn.Module):
         f = self.stage16(self.down16(f), weights)
         detail = self.head(f)
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 is coarser than the finest quantizer steps
-            return self.shortcut(x) + detail.float()
+            return self.shortcut(F.pixel_unshuffle(x, self.block)) + detail.float()
 
 
 class HyperEncoder(nn.Module):

@@ -21,10 +21,8 @@ def init_from_crops(codec: Codec, crops: Tensor) -> None:
     profile, prior = codec.profile, codec.prior
     blocks = F.unfold(crops, profile.block, stride=profile.block)  # (N, 3 * block^2, blocks of a crop)
     basis, std = _klt(blocks.transpose(1, 2).flatten(0, 1).double(), profile.channels)  # (C, 3 * block^2), (C,)
-    kernels = basis.reshape(profile.channels, 3, profile.block, profile.block)
-
-    codec.encoder.shortcut.weight.copy_(kernels * profile.unit)
-    codec.decoder.shortcut.weight.copy_(kernels / profile.unit)
+    codec.encoder.shortcut.weight.copy_(basis[:, :, None, None] * profile.unit)
+    codec.decoder.shortcut.weight.copy_(basis.T[:, :, None, None] / profile.unit)
     for shortcut in (codec.encoder.shortcut, codec.decoder.shortcut):
         assert shortcut.bias is not None
         shortcut.bias.zero_()

@@ -36,28 +36,37 @@ class Muon(Optimizer):
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient."""
         for group in self.param_groups:
+            same: dict[torch.Size, list[nn.Parameter]] = {}
             for p in group["params"]:
-                if p.grad is None:
-                    continue
-                momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
-                momentum.lerp_(p.grad, 1 - group["momentum"])
-                matrix = p.grad.lerp(momentum, group["momentum"]).flatten(1)  # Nesterov's
-                update = orthogonalise(matrix) * (0.2 * max(matrix.shape) ** 0.5)
-                p.add_(update.reshape(p.shape).to(p.dtype), alpha=-group["lr"])
+                if p.grad is not None:
+                    same.setdefault(p.flatten(1).shape, []).append(p)
+            for shape, params in same.items():  # matrices of one shape at once: most are small
+                matrices = torch.stack([self._nesterov(p, group["momentum"]).flatten(1) for p in params])
+                updates = orthogonalise(matrices).float() * (0.2 * max(shape) ** 0.5)
+                for p, update in zip(params, updates, strict=True):
+                    p.add_(update.reshape(p.shape), alpha=-group["lr"])
+
+    def _nesterov(self, p: nn.Parameter, beta: float) -> Tensor:
+        assert p.grad is not None
+        state = self.state[p]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(p)
+        state["momentum"].lerp_(p.grad, 1 - beta)
+        return p.grad.lerp(state["momentum"], beta)
 
 
-def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
-    """Roughly the nearest semi-orthogonal matrix, by a quintic Newton-Schulz iteration in bfloat16."""
+def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
+    """Roughly the nearest semi-orthogonal matrices (N, rows, columns), by quintic Newton-Schulz steps in bfloat16."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrix.bfloat16()
-    tall = x.shape[0] > x.shape[1]
+    x = matrices.bfloat16()
+    tall = x.shape[1] > x.shape[2]
     if tall:
-        x = x.T
-    x = x / (x.norm() + 1e-7)
+        x = x.mT
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(iterations):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if tall else x
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
 
 
 def optimisers(codec: Codec, lr: float) -> tuple[Optimizer, Optimizer]:
