@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from finola_codec import __version__
+from finola_codec.cli.batch import batch
+from finola_codec.cli.compare import compare
 from finola_codec.cli.decode import decode
 from finola_codec.cli.encode import encode
 from finola_codec.cli.eval import evaluate
@@ -45,5 +47,5 @@ def main() -> None:
     """A learned image codec: encode pictures as .fin files, decode them, train it on pictures of your own."""
 
 
-for _command in (encode, decode, info, train, export, evaluate):
+for _command in (encode, decode, info, train, export, evaluate, compare, batch):
     main.add_command(_command)

@@ -7,49 +7,64 @@ from typing import Any
 
 import click
 
+from finola_codec.cli import options
 from finola_codec.runtime.model import DEFAULT_MODEL
 
 
 @click.command("eval")
-@click.argument("images", type=click.Path(exists=True, path_type=Path))
+@click.argument("images")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the results.")
 @click.option(
-    "--codecs", default="jpeg,webp,jpeg2000,avif", show_default=True, help="Codecs beside ours; also jxl, heic."
+    "--codecs", default="jpeg,webp,jpeg2000,avif", show_default=True, help="Beside ours; also jxl, heic, vvc."
 )
 @click.option("--model", "models", multiple=True, default=[DEFAULT_MODEL], show_default=True, help="Ours; repeatable.")
 @click.option(
-    "--published", type=click.Path(exists=True, path_type=Path), help="JSON of published curves to compare with."
+    "--published", type=click.Path(exists=True, path_type=Path), help="JSON of published curves, for the plot."
 )
 @click.option("--resize", type=click.IntRange(min=1), help="Bring the shorter side to so many pixels first.")
 @click.option("--center-crop", type=click.IntRange(min=1), help="Then take the centre of so many pixels a side.")
+@click.option("--html/--no-html", default=True, show_default=True, help="Make the page, with every picture decoded.")
+@options.engine
 def evaluate(
-    images: Path,
+    images: str,
     out: Path,
     codecs: str,
     models: tuple[str, ...],
     published: Path | None,
     resize: int | None,
     center_crop: int | None,
+    html: bool,
+    workers: int,
+    engine: str,
+    address: str,
 ) -> None:
-    """Compare codecs on IMAGES: a folder, one picture, or a .txt file that lists pictures.
+    """Compare codecs on IMAGES: a folder, a .txt list, a glob, a .tar (WebDataset shard) or one picture.
 
     Each result is written as soon as it is measured; the same command continues an interrupted run.
     """
     from rich.progress import track
 
-    from finola_codec.evaluation import rd, report, sweep
-    from finola_codec.evaluation.codecs import find
+    from finola_codec.evaluation import html as page
+    from finola_codec.evaluation import pictures, rd, report, sweep
+    from finola_codec.parallel import Engine
 
-    chosen = find([c for c in codecs.split(",") if c], models)
-    pictures = sweep.find_pictures(images)
-    total = len(pictures) * sum(len(c.settings) for c in chosen)
-    for record in track(sweep.run(pictures, chosen, out, resize, center_crop), "Evaluating", total):
+    plan = sweep.Plan(tuple(c for c in codecs.split(",") if c), models, resize, center_crop)
+    chosen = plan.open()
+    found = pictures.find(images)
+    where = Engine(workers, engine == "ray", address)
+    for record in track(
+        sweep.run(found, plan, out, where), "Evaluating", len(found) * sum(len(c.settings) for c in chosen)
+    ):
         if "error" in record:
             click.echo(f"finola-codec: skipped: {record['error']}", err=True)
     names = {c.name for c in chosen}
     records = [r for r in sweep.load(out) if r.get("codec") in names or "error" in r]
-    _show(report.write(records, out, rd.load_published(published) if published else {}))
-    click.echo(f"{out}: results.jsonl, summary.json, curves.csv, plots")
+    curves = rd.load_published(published) if published else {}
+    summary = report.write(records, out, curves)
+    _show(summary)
+    if html:
+        page.write(out / "html", records, summary, curves, page.make_gallery(out / "html", found, plan, where))
+    click.echo(f"{out}: results.jsonl, summary.json, curves.csv, plots{', html/index.html' if html else ''}")
 
 
 def _show(summary: dict[str, Any]) -> None:

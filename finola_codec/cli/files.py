@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import click
 
 from finola_codec.errors import FinolaError
+from finola_codec.files import write_whole
 
 STREAM = "-"
 Job = tuple[str, str]  # input and output: paths, or STREAM
@@ -114,23 +113,6 @@ def write(target: str, data: bytes, make_folder: bool) -> None:
     elif not path.parent.is_dir():
         raise FinolaError(f"{path.parent}: no such folder")
     try:
-        _write_and_rename(path, data)
+        write_whole(path, data)
     except OSError as error:
         raise FinolaError(f"{target}: {error.strerror}") from error
-
-
-def _write_and_rename(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with open(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # as open() would have made it; mkstemp's are private
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise

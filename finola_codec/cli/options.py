@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,3 +21,14 @@ max_pixels = click.option(
     show_default=True,
     help="Refuse pictures with more pixels.",
 )
+
+
+def engine(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Where the work is done: --workers, --engine, --address."""
+    for option in (
+        click.option("--address", default="", help="Of a Ray cluster; by default one is started here."),
+        click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True),
+        click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes."),
+    ):
+        command = option(command)
+    return command

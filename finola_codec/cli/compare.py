@@ -1,0 +1,40 @@
+"""finola-codec compare"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import click
+
+from finola_codec import images
+from finola_codec.cli import files, options
+from finola_codec.runtime.model import DEFAULT_MODEL
+
+
+@click.command()
+@click.argument("picture", metavar="IN")
+@click.argument("out", metavar="OUT.png")
+@click.option("--codec", default="jpeg", show_default=True, help="The codec to compare with.")
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Ours.")
+@click.option("--quality", type=click.IntRange(1, 100), default=30, show_default=True, help="Of ours; sets the bytes.")
+@options.force
+def compare(picture: str, out: str, codec: str, model: str, quality: int, force: bool) -> None:
+    """Put the picture IN, our codec and another one at equal bytes side by side in one PNG."""
+    from finola_codec.evaluation.codecs import find
+    from finola_codec.evaluation.compare import at_bytes, side_by_side
+    from finola_codec.evaluation.metrics import measure
+
+    files.check_target(out, force)
+    original = images.read(Path(picture), picture).convert("RGB")
+    ours, other = find([codec], [model])
+    data = ours.encode(original, quality)
+    panels = [("original", original)]
+    for chosen, coded in ((ours, data), (other, at_bytes(other, original, len(data)))):
+        decoded = chosen.decode(coded)
+        panels.append((f"{chosen.name}: {len(coded)} bytes, {measure(original, decoded)['psnr']:.2f} dB", decoded))
+    png = io.BytesIO()
+    side_by_side(panels).save(png, "PNG")
+    files.write(out, png.getvalue(), make_folder=False)
+    for caption, _ in panels[1:]:
+        click.echo(caption)
