@@ -3,7 +3,7 @@
 >>> header = Header(b"\\x01\\x02\\x03\\x04", width=640, height=427, mode="RGB", quality=50)
 >>> data = pack(header, {HYPER: b"abcd", VECTORS: b"efghijkl"})
 >>> len(data) - 12
-29
+27
 >>> unpack(data)[0] == header
 True
 """

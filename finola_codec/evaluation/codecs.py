@@ -109,9 +109,9 @@ KNOWN = {c.name: c for c in (JPEG, WEBP, JPEG2000, AVIF, JXL, HEIC)}
 DEFAULT = ("jpeg", "webp", "jpeg2000", "avif")
 
 
-def find(names: Sequence[str], models: Sequence[str | Path]) -> list[ImageCodec]:
+def find(names: Sequence[str], models: Sequence[str | Path], threads: int = 0) -> list[ImageCodec]:
     """The codecs called ``names`` and our ``models``. Raises :class:`ConfigError` for one that cannot run here."""
-    return [FinolaCodec(load_model(m)) for m in models] + [_pillow(n) for n in names]
+    return [*(FinolaCodec(load_model(m, threads)) for m in models), *map(_pillow, names)]
 
 
 def _pillow(name: str) -> ImageCodec:

@@ -5,90 +5,86 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
-
-from finola_codec import images
-from finola_codec.errors import ConfigError, ImageError
-from finola_codec.evaluation.codecs import ImageCodec
+from finola_codec.errors import ImageError
+from finola_codec.evaluation.codecs import ImageCodec, find
+from finola_codec.evaluation.pictures import Picture
+from finola_codec.parallel import Engine
 
 RESULTS = "results.jsonl"
 Record = dict[str, Any]
 
 
-def find_pictures(source: Path) -> list[Path]:
-    """The pictures of a folder (by Pillow's suffixes), or those that a text file lists, a path a line."""
-    if source.is_dir():
-        suffixes = Image.registered_extensions()
-        found = sorted(p for p in source.rglob("*") if p.suffix.lower() in suffixes)
-    elif source.suffix == ".txt":
-        found = [source.parent / line for line in source.read_text().splitlines() if line.strip()]
-    else:
-        found = [source]
-    if not found:
-        raise ConfigError(f"{source}: no picture to evaluate")
-    return found
+@dataclass(frozen=True)
+class Plan:
+    """What is measured: codecs by name, models by name or folder, the preparation of each picture."""
+
+    codecs: tuple[str, ...]
+    models: tuple[str, ...]
+    resize: int | None = None
+    crop: int | None = None
+
+    def open(self, threads: int = 0) -> list[ImageCodec]:
+        """The codecs themselves. Raises :class:`ConfigError` for one that cannot run here."""
+        return find(self.codecs, self.models, threads)
 
 
-def run(
-    pictures: Sequence[Path], codecs: Sequence[ImageCodec], out: Path, resize: int | None, crop: int | None
-) -> Iterator[Record]:
+def run(pictures: Sequence[Picture], plan: Plan, out: Path, engine: Engine) -> Iterator[Record]:
     """Measure what ``out`` does not hold yet, write each result as it is there, and yield it.
 
-    ``resize`` brings the shorter side to so many pixels, ``crop`` takes the centre: the ImageNet protocol of the
-    paper is 256 for both. A picture that cannot be read is reported as a record with an ``error``.
+    A picture that cannot be read is reported as a record with an ``error``. Results come in the pictures' order
+    and do not depend on the engine, but for their seconds.
     """
     out.mkdir(parents=True, exist_ok=True)
     done = {(r["image"], r["codec"], r["setting"]) for r in load(out) if "error" not in r}
+    wanted = [(c.name, float(s)) for c in plan.open() for s in c.settings]
+    jobs = [(p, frozenset(w for w in wanted if (p.name, *w) not in done)) for p in pictures]
+    measured = engine.map(partial(_measure, plan, engine.threads), [job for job in jobs if job[1]])
     with (out / RESULTS).open("a") as file:
-        for path in pictures:
-            missing = [(c, s) for c in codecs for s in c.settings if (path.name, c.name, s) not in done]
-            for record in _measure(path, missing, resize, crop) if missing else ():
+        for records in measured:
+            for record in records:
                 file.write(json.dumps(record) + "\n")
                 file.flush()
                 yield record
 
 
 def load(out: Path) -> list[Record]:
-    """The results that ``out`` holds; a last line that was cut off is ignored."""
-    if not (out / RESULTS).exists():
+    """The results that ``out`` holds; a last line that was cut off is removed from the file."""
+    path = out / RESULTS
+    if not path.exists():
         return []
-    lines = (out / RESULTS).read_text().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    text = path.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        path.write_text(whole)
+    return [json.loads(line) for line in whole.splitlines()]
 
 
-def _measure(
-    path: Path, wanted: Sequence[tuple[ImageCodec, float]], resize: int | None, crop: int | None
-) -> Iterator[Record]:
+def _measure(plan: Plan, threads: int, job: tuple[Picture, frozenset[tuple[str, float]]]) -> list[Record]:
     from finola_codec.evaluation.metrics import measure
 
+    picture, wanted = job
     try:
-        picture = _prepare(images.read(path, str(path)), resize, crop)
+        original = picture.read(plan.resize, plan.crop)
     except ImageError as error:
-        yield {"image": path.name, "error": str(error)}
-        return
-    pixels = picture.width * picture.height
-    for codec, setting in wanted:
-        began = time.perf_counter()
-        data = codec.encode(picture, setting)
-        encoded = time.perf_counter()
-        decoded = codec.decode(data)
-        finished = time.perf_counter()
-        record: Record = {"image": path.name, "codec": codec.name, "setting": setting}
-        record |= {"bytes": len(data), "bpp": 8 * len(data) / pixels} | measure(picture, decoded)
-        record |= {"encode_s": round(encoded - began, 4), "decode_s": round(finished - encoded, 4)}
-        yield record
-
-
-def _prepare(picture: Image.Image, resize: int | None, crop: int | None) -> Image.Image:
-    picture = ImageOps.exif_transpose(picture).convert("RGB")
-    if resize:
-        scale = resize / min(picture.size)
-        size = (max(resize, round(picture.width * scale)), max(resize, round(picture.height * scale)))
-        picture = picture.resize(size, Image.Resampling.BICUBIC)
-    if crop:
-        left, top = (picture.width - crop) // 2, (picture.height - crop) // 2
-        picture = picture.crop((left, top, left + crop, top + crop))
-    return picture
+        return [{"image": picture.name, "error": str(error)}]
+    records = []
+    for codec in plan.open(threads):
+        for setting in codec.settings:
+            if (codec.name, float(setting)) not in wanted:
+                continue
+            began = time.perf_counter()
+            data = codec.encode(original, setting)
+            encoded = time.perf_counter()
+            decoded = codec.decode(data)
+            finished = time.perf_counter()
+            record: Record = {"image": picture.name, "codec": codec.name, "setting": float(setting)}
+            record |= {"bytes": len(data), "bpp": 8 * len(data) / (original.width * original.height)}
+            record |= measure(original, decoded)
+            record |= {"encode_s": round(encoded - began, 4), "decode_s": round(finished - encoded, 4)}
+            records.append(record)
+    return records

@@ -1,0 +1,87 @@
+"""The pictures to evaluate: a folder, a list, a glob, a tar shard, one file."""
+
+from __future__ import annotations
+
+import glob
+import io
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from finola_codec import images
+from finola_codec.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: its name in the results, the file that holds it, and its place there if that is a tar."""
+
+    name: str
+    path: Path
+    offset: int | None = None
+    size: int = 0
+
+    def read(self, resize: int | None = None, crop: int | None = None) -> Image.Image:
+        """The picture as RGB, upright; shorter side brought to ``resize`` and centre cropped to ``crop`` if given.
+
+        Raises :class:`ImageError` naming the picture where it cannot be read.
+        """
+        if self.offset is None:
+            picture = images.read(self.path, self.name)
+        else:
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                picture = images.read(io.BytesIO(file.read(self.size)), self.name)
+        return _centre(_resized(ImageOps.exif_transpose(picture).convert("RGB"), resize), crop)
+
+
+def find(source: str) -> list[Picture]:
+    """The pictures of a folder (in and below it), a .txt list of paths, a .tar (WebDataset shard), a glob or a file.
+
+    Raises :class:`ConfigError` where there is none.
+    """
+    path = Path(source)
+    if path.is_dir():
+        found = [Picture(p.relative_to(path).as_posix(), p) for p in sorted(path.rglob("*")) if _is_picture(p.name)]
+    elif path.suffix == ".tar" and path.is_file():
+        found = _in_tar(path)
+    elif path.suffix == ".txt" and path.is_file():
+        lines = (line.strip() for line in path.read_text().splitlines())
+        found = [Picture(line, path.parent / line) for line in lines if line]
+    elif path.is_file():
+        found = [Picture(path.name, path)]
+    else:
+        found = [Picture(p, Path(p)) for p in sorted(glob.glob(source, recursive=True)) if _is_picture(p)]
+    if not found:
+        raise ConfigError(f"{source}: no picture there")
+    return found
+
+
+def _in_tar(path: Path) -> list[Picture]:
+    try:
+        with tarfile.open(path) as shard:
+            members = [m for m in shard.getmembers() if m.isfile() and _is_picture(m.name)]
+    except (tarfile.TarError, OSError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return [Picture(m.name, path, m.offset_data, m.size) for m in members]
+
+
+def _is_picture(name: str) -> bool:
+    return Path(name).suffix.lower() in Image.registered_extensions()
+
+
+def _resized(picture: Image.Image, side: int | None) -> Image.Image:
+    if side is None:
+        return picture
+    scale = side / min(picture.size)
+    size = (max(side, round(picture.width * scale)), max(side, round(picture.height * scale)))
+    return picture.resize(size, Image.Resampling.BICUBIC)
+
+
+def _centre(picture: Image.Image, side: int | None) -> Image.Image:
+    if side is None:
+        return picture
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return picture.crop((left, top, left + side, top + side))

@@ -1,0 +1,164 @@
+"""The whole evaluation: sweeps, their resumption and engines, reports, known figures."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from click.testing import CliRunner
+from PIL import Image
+
+from finola_codec import Model
+from finola_codec.cli import main
+from finola_codec.errors import ConfigError
+from finola_codec.evaluation import pictures, sweep
+from finola_codec.evaluation.codecs import JPEG, KNOWN, PillowCodec, find
+from finola_codec.evaluation.compare import at_bytes
+from finola_codec.evaluation.metrics import measure
+from finola_codec.parallel import Engine
+from tests.conftest import psnr
+
+TIMES = ("encode_s", "decode_s")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures")
+    Image.fromarray(skimage.data.astronaut()[100:300, 100:300]).save(path / "a.png")
+    (path / "deep").mkdir()
+    Image.fromarray(skimage.data.coffee()[:190, :180]).save(path / "deep" / "b.png")
+    (path / "bad.png").write_bytes(b"bad")
+    return path
+
+
+def plan(tiny_model: Model) -> sweep.Plan:
+    return sweep.Plan(("jpeg",), (str(tiny_model.folder),))
+
+
+def measured(out: Path) -> list[dict]:
+    return [{k: v for k, v in r.items() if k not in TIMES} for r in sweep.load(out)]
+
+
+def test_a_sweep_measures_everything_and_resumes(folder: Path, tiny_model: Model, tmp_path: Path) -> None:
+    found = pictures.find(str(folder))
+    assert [p.name for p in found] == ["a.png", "bad.png", "deep/b.png"]
+    records = list(sweep.run(found, plan(tiny_model), tmp_path, Engine()))
+    settings = sum(len(c.settings) for c in plan(tiny_model).open())
+    assert len([r for r in records if "error" not in r]) == 2 * settings
+    assert [r["image"] for r in records if "error" in r] == ["bad.png"]
+    fields = {"image", "codec", "setting", "bytes", "bpp", "psnr", "psnr_y", "ssim", "ms_ssim", *TIMES}
+    assert fields == set(records[0])
+    whole = measured(tmp_path)
+
+    lines = (tmp_path / "results.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "results.jsonl").write_text("".join(lines[:7]) + lines[7][:20])  # interrupted in the middle of a line
+    list(sweep.run(found, plan(tiny_model), tmp_path, Engine()))
+    key = {(r["image"], r.get("codec"), r.get("setting")): r for r in measured(tmp_path)}
+    assert key == {(r["image"], r.get("codec"), r.get("setting")): r for r in whole}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", [Engine(workers=2), Engine(workers=2, ray=True)], ids=["processes", "ray"])
+def test_engines_agree(folder: Path, tiny_model: Model, tmp_path: Path, engine: Engine) -> None:
+    if engine.ray:
+        pytest.importorskip("ray")
+    found = pictures.find(str(folder))
+    for where, out in ((Engine(), tmp_path / "one"), (engine, tmp_path / "many")):
+        list(sweep.run(found, plan(tiny_model), out, where))
+    assert measured(tmp_path / "one") == measured(tmp_path / "many")
+
+
+def test_sources(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(f"{folder / 'a.png'}\n\n")
+    with tarfile.open(tmp_path / "shard.tar", "w") as shard:
+        shard.add(folder / "deep" / "b.png", "0001.png")
+        shard.addfile(tarfile.TarInfo("0001.cls"), io.BytesIO())
+    expected = np.asarray(Image.open(folder / "deep" / "b.png"))
+    (picture,) = pictures.find(str(tmp_path / "shard.tar"))
+    assert picture.name == "0001.png"
+    assert (np.asarray(picture.read()) == expected).all()
+    assert [p.path for p in pictures.find(str(tmp_path / "list.txt"))] == [folder / "a.png"]
+    assert len(pictures.find(str(folder / "**" / "*.png"))) == 3
+    with pytest.raises(ConfigError, match="no picture"):
+        pictures.find(str(folder / "*.gif"))
+
+
+def test_resize_and_crop_are_the_papers_protocol(folder: Path) -> None:
+    (_, _, picture) = pictures.find(str(folder))
+    assert picture.read(resize=90).size == (90, 95)
+    assert picture.read(resize=90, crop=64).size == (64, 64)
+
+
+@pytest.mark.parametrize("name", list(KNOWN))
+def test_every_codec_keeps_a_picture_and_its_scale_rises(name: str, photo: Image.Image) -> None:
+    try:
+        (codec,) = find([name], [])
+    except ConfigError as error:
+        pytest.skip(str(error))
+    files = [codec.encode(photo, s) for s in (codec.settings[1], codec.settings[-1])]
+    assert len(files[0]) < len(files[1])
+    quality = [psnr(photo, codec.decode(f)) for f in files]
+    assert 15 < quality[0] < quality[1]
+    assert quality[1] > 33
+
+
+def test_unknown_codecs_are_refused() -> None:
+    with pytest.raises(ConfigError, match="jpeg, webp"):
+        find(["gif"], [])
+
+
+def test_metrics_of_known_pictures(photo: Image.Image) -> None:
+    same = measure(photo, photo)
+    assert (same["psnr"], same["ssim"], same["ms_ssim"]) == (100.0, pytest.approx(1), pytest.approx(1))
+    a = np.full((200, 200, 3), 100, np.uint8)
+    found = measure(Image.fromarray(a), Image.fromarray(a + 5))
+    assert found["psnr"] == pytest.approx(10 * np.log10(255**2 / 25))
+    assert measure(Image.fromarray(a[:90]), Image.fromarray(a[:90]))["ms_ssim"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("quality", "bpp", "db"), [(5, 0.141, 23.85), (10, 0.256, 26.67), (30, 0.610, 30.49)])
+def test_pillows_jpeg_on_kodak_is_as_published(kodak: list[Path], quality: int, bpp: float, db: float) -> None:
+    rates, qualities = [], []
+    for path in kodak:
+        image = Image.open(path).convert("RGB")
+        data = JPEG.encode(image, quality)
+        rates.append(8 * len(data) / (image.width * image.height))
+        qualities.append(psnr(image, JPEG.decode(data)))
+    assert np.mean(rates) == pytest.approx(bpp, abs=0.002)
+    assert np.mean(qualities) == pytest.approx(db, abs=0.03)
+
+
+def test_at_bytes_uses_them_up_without_exceeding(photo: Image.Image) -> None:
+    data = at_bytes(JPEG, photo, 9000)
+    assert 8000 < len(data) <= 9000
+    assert len(at_bytes(JPEG, photo, 10)) == len(JPEG.encode(photo, JPEG.settings[0]))
+    assert isinstance(JPEG, PillowCodec)
+
+
+def test_eval_command_writes_the_report(folder: Path, tiny_model: Model, tmp_path: Path) -> None:
+    reference = tmp_path / "published.json"
+    reference.write_text(json.dumps({"curves": {"old": {"points": [[0.1, 20.0], [0.5, 24.0], [1.2, 28.0]]}}}))
+    out = tmp_path / "out"
+    arguments = ["eval", str(folder), "--out", str(out), "--codecs", "jpeg,webp", "--published", str(reference)]
+    done = CliRunner().invoke(main, [*arguments, "--no-html", "--model", str(tiny_model.folder)])
+    assert done.exit_code == 0, done.output
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["images"] == 2
+    assert [r["image"] for r in summary["unreadable"]] == ["bad.png"]
+    assert summary["bd_rate"]["jpeg"]["webp"]["rate"] < 0
+    assert "old" in summary["bd_rate_published"]
+    for name in ("psnr.png", "psnr.svg", "ms_ssim.png", "curves.csv"):
+        assert (out / name).stat().st_size > 500
+
+
+def test_compare_command(folder: Path, tiny_model: Model, tmp_path: Path) -> None:
+    arguments = ["compare", str(folder / "a.png"), str(tmp_path / "sheet.png"), "--model", str(tiny_model.folder)]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    assert Image.open(tmp_path / "sheet.png").size == (3 * 200 + 2 * 8, 218)

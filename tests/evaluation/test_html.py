@@ -1,0 +1,93 @@
+"""The page in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from finola_codec import Model
+from finola_codec.cli import main
+from tests.evaluation.test_evaluation import folder  # noqa: F401  (a fixture)
+
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+         "--disable-background-networking", "--disable-component-update", "--window-size=1200,1600")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path, tiny_model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+    out = tmp_path_factory.mktemp("report")
+    arguments = ["eval", str(folder), "--out", str(out), "--codecs", "jpeg,webp", "--model", str(tiny_model.folder)]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    return out / "html" / "index.html"
+
+
+def test_the_folder_is_complete(page: Path) -> None:
+    text = page.read_text()
+    assert "http" not in text.replace("http-equiv", "")  # nothing is fetched from elsewhere
+    for name in ("plotly.min.js", "data.js", "report.js", "report.css"):
+        assert (page.parent / name).exists()
+    assert len(list((page.parent / "images").iterdir())) == 2 * 4
+
+
+@pytest.fixture(scope="module")
+def browser():
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("no chromium and chromedriver on this machine")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield opened
+    opened.quit()
+
+
+@pytest.mark.slow
+def test_the_page_works(page: Path, browser) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import Select
+
+    browser.get(page.as_uri())
+    assert browser.find_element(By.TAG_NAME, "body").get_attribute("data-ready") == "true"
+
+    def curves() -> int:
+        return browser.execute_script("return document.getElementById('plot').data.length")
+
+    before = curves()
+    box = browser.find_element(By.CSS_SELECTOR, "#curve-toggles input[data-curve=jpeg]")
+    box.send_keys(Keys.SPACE)  # by the keyboard
+    assert curves() == before - 1
+    box.send_keys(Keys.SPACE)
+    assert curves() == before
+    Select(browser.find_element(By.ID, "metric")).select_by_value("ms_ssim")
+    assert "MS-SSIM" in browser.find_element(By.CSS_SELECTOR, "#plot .ytitle").text
+
+    def split() -> str:
+        return browser.execute_script("return getComputedStyle(document.getElementById('above')).clipPath")
+
+    start = split()
+    slider = browser.find_element(By.ID, "slider")
+    for _ in range(5):
+        slider.send_keys(Keys.ARROW_RIGHT)
+    assert slider.get_attribute("value") == "55"
+    assert split() != start
+    assert browser.execute_script("return document.getElementById('above').naturalWidth") > 100
+    caption = browser.find_element(By.ID, "caption").text
+    Select(browser.find_element(By.ID, "right")).select_by_value("webp")
+    assert browser.find_element(By.ID, "caption").text != caption
+    browser.find_element(By.ID, "difference").send_keys(Keys.SPACE)
+    assert "difference" in browser.find_element(By.ID, "stage").get_attribute("class")
+
+    rows = browser.find_elements(By.CSS_SELECTOR, "#gains tbody tr")
+    assert len(rows) == 2
+    rows[1].find_element(By.TAG_NAME, "button").click()
+    assert browser.find_element(By.ID, "picture").get_attribute("value") in rows[1].text
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
