@@ -110,7 +110,7 @@ class _Encoded:
 def _encode(model: Model, planes: Planes, extras: dict[int, bytes], quality: int) -> _Encoded:
     height, width = planes.pixels.shape[:2]
     y, z = model.pixels.analyse(planes.pixels, quality)
-    payloads = model.prior.encode(y, z, quality)
+    payloads = model.prior.encode(y, z, quality, model.price(quality))
     header = Header(model.id, width, height, planes.mode, quality)
     data = container.pack(header, {HYPER: payloads.hyper, VECTORS: payloads.vectors} | extras)
     return _Encoded(data, payloads, quality)

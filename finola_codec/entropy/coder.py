@@ -6,9 +6,10 @@ an escape and follows after the groups, as an Elias-gamma code in equiprobable b
 
 >>> from finola_codec.entropy.tables import build
 >>> residuals, bins = np.array([0, -3, 90000], np.int32), np.array([4, 30, 8], np.uint8)
->>> writer = Writer(build())
+>>> models = Models(build())
+>>> writer = Writer(models)
 >>> writer.write(residuals, bins)
->>> Reader(build(), writer.finish()).read(bins)
+>>> Reader(models, writer.finish()).read(bins)
 array([    0,    -3, 90000], dtype=int32)
 """
 
@@ -34,20 +35,20 @@ ESCAPE_BITS = 22  # an escaped residual exceeds its table's reach by less than 2
 MAX_RESIDUAL = 2**20
 
 
-class _Models:
-    """constriction's models of the tables, made when first used."""
+class Models:
+    """constriction's models of the tables, made when first used and worth keeping: that takes longer than coding."""
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
-        self.made: dict[int, Model] = {}
+        self._made: dict[int, Model] = {}
 
     def __getitem__(self, index: int) -> Model:
-        if index not in self.made:
+        if index not in self._made:
             # The fast quantization gives symbol i the frequency 1 + p_i * (2^24 - n) / sum(p); with
             # p_i = f_i - 1 the factor is exactly one, so the frequencies are the table's to the last bit.
             weights = self.tables.of(index).astype(np.float64) - 1
-            self.made[index] = Categorical(weights, perfect=False)
-        return self.made[index]
+            self._made[index] = Categorical(weights, perfect=False)
+        return self._made[index]
 
 
 def _groups(bins: NDArray[np.uint8]) -> list[tuple[int, NDArray[np.intp]]]:
@@ -60,8 +61,8 @@ def _groups(bins: NDArray[np.uint8]) -> list[tuple[int, NDArray[np.intp]]]:
 class Writer:
     """Collects residuals into one range-coded payload."""
 
-    def __init__(self, tables: Tables) -> None:
-        self._models = _Models(tables)
+    def __init__(self, models: Models) -> None:
+        self._models = models
         self._coder = RangeEncoder()
 
     def write(self, residuals: NDArray[np.int32], bins: NDArray[np.uint8]) -> None:
@@ -94,10 +95,10 @@ class Writer:
 class Reader:
     """Reads residuals back from a payload."""
 
-    def __init__(self, tables: Tables, payload: bytes) -> None:
+    def __init__(self, models: Models, payload: bytes) -> None:
         if len(payload) % 4:
             raise FormatError("a range-coded payload is not a whole number of 32-bit words")
-        self._models = _Models(tables)
+        self._models = models
         self._coder = RangeDecoder(np.frombuffer(payload, "<u4").astype(np.uint32))
 
     def read(self, bins: NDArray[np.uint8]) -> NDArray[np.int32]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finola_codec.entropy import fixed
-from finola_codec.entropy.coder import MAX_RESIDUAL, Reader, Writer
+from finola_codec.entropy.coder import MAX_RESIDUAL, Models, Reader, Writer
 from finola_codec.entropy.fixed import ACTIVATION_BITS, FINOLA_LIMIT, LIMIT, ONE, WEIGHT_BITS, Array
 from finola_codec.entropy.prior import CONTEXT_KERNEL, PriorSpec, Step, mean_and_scale
 from finola_codec.entropy.scales import BINS, BINS_PER_OCTAVE, LOG2_MIN
@@ -46,7 +46,8 @@ class ExactPrior:
 
     def __init__(self, spec: PriorSpec, arrays: Mapping[str, NDArray[np.integer]], tables: Tables) -> None:
         self.spec = spec
-        self.tables = tables
+        self._tables = tables
+        self._models = Models(tables)
         self._arrays = {name: np.asarray(a, dtype=np.float64) for name, a in arrays.items()}
         self._finola = {d: self._arrays[f"finola_{d}"] for d in DIRECTIONS}
 
@@ -66,22 +67,30 @@ class ExactPrior:
                 raise ModelError(f"{name}: a sum may reach {largest:.3g}, beyond 2^53, where it is no longer exact")
         return found
 
-    def encode(self, y: NDArray[np.float32], z: NDArray[np.float32], quality: int) -> Payloads:
-        """Quantize and code C-vectors ``y`` (h, w, C) and hyper vectors ``z`` (ceil(h/p), ceil(w/p), C_hyper)."""
-        hyper = Writer(self.tables)
+    def encode(
+        self, y: NDArray[np.float32], z: NDArray[np.float32], quality: int, price: float | None = None
+    ) -> Payloads:
+        """Quantize and code C-vectors ``y`` (h, w, C) and hyper vectors ``z`` (ceil(h/p), ceil(w/p), C_hyper).
+
+        With a ``price``, the bits that a squared error of one natural unit is worth, each residual is the better
+        of the nearest integer and the next one towards zero (rate-distortion optimised quantization).
+        """
+        hyper = Writer(self._models)
         z_step, z_bins = self._hyper(quality, z.shape[:2])
         z_int = np.clip(np.rint(z.reshape(-1, z.shape[2]) * ONE / z_step), -MAX_RESIDUAL, MAX_RESIDUAL).astype(np.int32)
         hyper.write(z_int.ravel(), z_bins)
         features = self._grow(z_int * z_step, z.shape[:2], y.shape[:2])
 
-        writer = Writer(self.tables)
+        writer = Writer(self._models)
         flat = y.reshape(-1, y.shape[2])
         steps = self._arrays["step"][quality - 1]
 
         def write(step: Step, sites: NDArray[np.intp], mean: Integers, bins: NDArray[np.uint8]) -> Integers:
-            wanted = flat[sites, step.start : step.stop] * ONE
-            residual = np.rint((wanted - mean) / steps[step.start : step.stop])
-            residual = np.clip(residual, -MAX_RESIDUAL, MAX_RESIDUAL).astype(np.int32)
+            size = steps[step.start : step.stop]
+            wanted = (flat[sites, step.start : step.stop] * ONE - mean) / size
+            residual = np.clip(np.rint(wanted), -MAX_RESIDUAL, MAX_RESIDUAL).astype(np.int32)
+            if price is not None:
+                residual = self._cheaper(wanted, residual, bins, price * (size / ONE) ** 2)
             writer.write(residual.ravel(), bins.ravel())
             return residual
 
@@ -94,7 +103,7 @@ class ExactPrior:
         Raises :class:`FormatError` where a payload is damaged beyond what its checksum told.
         """
         features = self._read_hyper(hyper, grid, quality)
-        reader = Reader(self.tables, vectors)
+        reader = Reader(self._models, vectors)
 
         def read(step: Step, sites: NDArray[np.intp], mean: Integers, bins: NDArray[np.uint8]) -> Integers:
             return reader.read(bins.ravel()).reshape(bins.shape)
@@ -103,11 +112,22 @@ class ExactPrior:
         reader.finish()
         return decoded
 
+    def _cheaper(self, wanted: Array, nearest: Integers, bins: NDArray[np.uint8], price: Array) -> Integers:
+        """``nearest`` or one less in size, whichever makes bits + price * squared error (in steps) less."""
+        rows, columns = np.nonzero(nearest)
+        target, high, bins = wanted[rows, columns], nearest[rows, columns], bins[rows, columns]
+        low = high - np.sign(high)
+        saved = self._tables.bits(high, bins) - self._tables.bits(low, bins)
+        worse = price[columns] * ((target - low) ** 2 - (target - high) ** 2)
+        chosen = nearest.copy()
+        chosen[rows, columns] = np.where(saved > worse, low, high)
+        return chosen
+
     def _read_hyper(self, payload: bytes, grid: tuple[int, int], quality: int) -> Array:
         patch = self.spec.hyper_patch
         coarse = (-(-grid[0] // patch), -(-grid[1] // patch))
         z_step, z_bins = self._hyper(quality, coarse)
-        reader = Reader(self.tables, payload)
+        reader = Reader(self._models, payload)
         z_int = reader.read(z_bins).reshape(-1, self.spec.hyper_channels)
         reader.finish()
         return self._grow(z_int * z_step, coarse, grid)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +34,24 @@ class Tables:
 
     def of(self, index: int) -> NDArray[np.uint32]:
         """The frequencies of one bin: residuals -reach..reach, then the escape."""
-        sizes = 2 * self.reach.astype(np.int64) + 2
-        start = int(sizes[:index].sum())
-        return self.frequencies[start : start + int(sizes[index])]
+        start = self._starts[index]
+        return self.frequencies[start : start + 2 * self.reach[index] + 2]
+
+    def bits(self, residuals: NDArray[np.int32], bins: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What each residual costs, in bits; for an escape, its symbol and about what follows."""
+        reach = self.reach[bins]
+        outside = np.abs(residuals) > reach
+        symbols = np.where(outside, 2 * reach + 1, residuals + reach)
+        extra = np.where(outside, 2 * np.log2(np.maximum(1, np.abs(residuals) - reach)) + 5, 0)
+        return self._costs[self._starts[bins] + symbols] + extra.astype(np.float32)
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        return np.cumsum(2 * self.reach.astype(np.int64) + 2) - (2 * self.reach + 2)
+
+    @cached_property
+    def _costs(self) -> NDArray[np.float32]:
+        return (PRECISION - np.log2(self.frequencies)).astype(np.float32)
 
     def check(self) -> None:
         """Raise :class:`ModelError` unless every table is positive and adds up to 2^24."""

@@ -73,25 +73,25 @@ class FinolaCodec:
 JPEG = PillowCodec(
     "jpeg",
     "JPEG",
-    (3, 5, 7, 10, 15, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95),
+    (5, 7, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90),
     lambda q: {"quality": int(q), "optimize": True},
 )
 WEBP = PillowCodec(
     "webp",
     "WEBP",
-    (0, 3, 7, 12, 20, 30, 40, 50, 60, 70, 80, 90, 95),
+    (0, 5, 12, 20, 30, 40, 55, 70, 80, 90),
     lambda q: {"quality": int(q), "method": 6},
 )
 JPEG2000 = PillowCodec(  # the setting is the compression ratio, so quality falls as it grows
     "jpeg2000",
     "JPEG2000",
-    (400, 250, 160, 110, 80, 60, 45, 34, 26, 20, 15, 11, 8),
+    (250, 160, 110, 80, 60, 45, 34, 26, 20, 15, 11),
     lambda ratio: {"irreversible": True, "mct": 1, "quality_mode": "rates", "quality_layers": [ratio]},
 )
 AVIF = PillowCodec(
     "avif",
     "AVIF",
-    (5, 12, 20, 28, 36, 44, 52, 60, 68, 76, 84, 92),
+    (5, 15, 25, 35, 45, 55, 65, 75, 85),
     lambda q: {"quality": int(q), "speed": 6, "subsampling": "4:4:4"},
 )
 JXL = PillowCodec(

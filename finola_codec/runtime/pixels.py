@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,13 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from finola_codec.entropy.exact import QUALITIES
 from finola_codec.errors import ModelError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-QUALITIES = 100
+TILE = 64  # blocks a side that are transformed at once; bounds memory
+MARGIN = 5  # blocks around them that are read too: encoder and decoder see less than 80 pixels far
+
 Floats = NDArray[np.float32]
+Window = tuple[slice, slice]
 
 
 class Paths(NamedTuple):
@@ -51,18 +56,28 @@ class Pixels:
 
     def analyse(self, pixels: NDArray[np.uint8], quality: int) -> tuple[Floats, Floats]:
         """Pixels (H, W, 3) to C-vectors (h, w, C) and hyper vectors (ceil(h/p), ceil(w/p), C_hyper)."""
-        weights = self._weights(quality)
-        x = _pad(pixels, self._block).transpose(2, 0, 1)[None].astype(np.float32)
-        x = x / np.float32(255) - np.float32(0.5)
-        y = _run(self._encoder, x, weights)[0].transpose(1, 2, 0)
-        z = _run(self._hyper_encoder, _pad(y, self._patch).transpose(2, 0, 1)[None], weights)[0].transpose(1, 2, 0)
+        weights, block, patch = self._weights(quality), self._block, self._patch
+        height, width = self.grid(*pixels.shape[:2])
+        y: Floats | None = None
+        for outer, inner, crop in _tiles(height, width):
+            x = _pad(pixels[_scaled(outer[0], block), _scaled(outer[1], block)], block)
+            vectors = _run(self._encoder, x.astype(np.float32) / np.float32(255) - np.float32(0.5), weights)
+            y = np.empty((height, width, vectors.shape[2]), np.float32) if y is None else y
+            y[inner] = vectors[crop]
+        assert y is not None
+        z = _run(self._hyper_encoder, _pad(y, patch), weights)
         return y, z
 
     def synthesise(self, y: Floats, quality: int, height: int, width: int) -> NDArray[np.uint8]:
         """Decoded C-vectors (h, w, C) to pixels (height, width, 3)."""
-        x = _run(self._decoder, y.transpose(2, 0, 1)[None], self._weights(quality))[0].transpose(1, 2, 0)
-        levels = np.rint((x[:height, :width] + 0.5) * 255)
-        return np.clip(levels, 0, 255).astype(np.uint8)
+        weights, block = self._weights(quality), self._block
+        pixels = np.empty((y.shape[0] * block, y.shape[1] * block, 3), np.uint8)
+        for outer, inner, crop in _tiles(*y.shape[:2]):
+            x = _run(self._decoder, y[outer], weights)
+            x = x[_scaled(crop[0], block), _scaled(crop[1], block)]
+            levels = np.clip(np.rint((x + np.float32(0.5)) * np.float32(255)), 0, 255)
+            pixels[_scaled(inner[0], block), _scaled(inner[1], block)] = levels
+        return pixels[:height, :width]
 
     def _weights(self, quality: int) -> Floats:
         """Interpolation weights (1, anchors) of a quality of 1..100."""
@@ -83,7 +98,27 @@ def _session(path: Path, threads: int) -> InferenceSession:
 
 
 def _run(session: InferenceSession, x: Floats, weights: Floats) -> Floats:
-    return session.run(None, {"input": np.ascontiguousarray(x), "weights": weights})[0]
+    """Rows, columns, channels in and out; the sessions want channels first."""
+    x = np.ascontiguousarray(x.transpose(2, 0, 1)[None])
+    return session.run(None, {"input": x, "weights": weights})[0][0].transpose(1, 2, 0)
+
+
+def _tiles(height: int, width: int) -> Iterator[tuple[Window, Window, Window]]:
+    """Cover a grid of blocks: what a tile reads, what it gives, and where that lies in what it reads."""
+    for top in range(0, height, TILE):
+        for left in range(0, width, TILE):
+            outer, inner, crop = zip(_span(top, height), _span(left, width), strict=True)
+            yield outer, inner, crop
+
+
+def _span(start: int, size: int) -> tuple[slice, slice, slice]:
+    stop = min(start + TILE, size)
+    first = max(0, start - MARGIN)
+    return slice(first, min(stop + MARGIN, size)), slice(start, stop), slice(start - first, stop - first)
+
+
+def _scaled(blocks: slice, block: int) -> slice:
+    return slice(blocks.start * block, blocks.stop * block)
 
 
 def _pad(array: NDArray, multiple: int) -> NDArray:

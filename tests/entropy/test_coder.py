@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finola_codec.entropy.coder import MAX_RESIDUAL, Reader, Writer
+from finola_codec.entropy.coder import MAX_RESIDUAL, Models, Reader, Writer
 from finola_codec.entropy.scales import BINS
 from finola_codec.entropy.tables import TOTAL, Tables, build
 from finola_codec.errors import FormatError, ModelError
 
 TABLES = build()
+MODELS = Models(TABLES)
 symbols = st.lists(
     st.tuples(st.one_of(st.integers(-5, 5), st.integers(-MAX_RESIDUAL, MAX_RESIDUAL)), st.integers(0, BINS - 1)),
     max_size=60,
@@ -23,10 +24,10 @@ symbols = st.lists(
 @given(symbols, symbols)
 def test_what_is_written_is_read(first: list[tuple[int, int]], second: list[tuple[int, int]]) -> None:
     parts = [(np.array([s for s, _ in p], np.int32), np.array([b for _, b in p], np.uint8)) for p in (first, second)]
-    writer = Writer(TABLES)
+    writer = Writer(MODELS)
     for residuals, bins in parts:
         writer.write(residuals, bins)
-    reader = Reader(TABLES, writer.finish())
+    reader = Reader(MODELS, writer.finish())
     for residuals, bins in parts:
         assert (reader.read(bins) == residuals).all()
     reader.finish()
@@ -42,7 +43,7 @@ def test_bytes_follow_the_tables_to_the_letter() -> None:
         symbol = rng.choice(len(table), p=table / table.sum())
         residuals[i] = symbol - TABLES.reach[b]
         ideal -= np.log2(table[symbol] / TOTAL)
-    writer = Writer(TABLES)
+    writer = Writer(MODELS)
     writer.write(residuals, bins)
     assert ideal <= 8 * len(writer.finish()) < ideal * 1.001 + 64
 
@@ -51,9 +52,10 @@ def test_payloads_are_pinned() -> None:
     """Bytes that another version of constriction must reproduce, or files could not travel between versions."""
     tables = Tables(np.array([5000, 2**24 - 8000, 2900, 100, 2**23, 2**22, 2**21, 2**21], np.uint32), np.array([1, 1]))
     residuals, bins = np.array([0, 1, -1, 0, 2, -300, 1, -1], np.int32), np.array([0, 0, 1, 1, 0, 1, 1, 0], np.uint8)
-    writer = Writer(tables)
+    models = Models(tables)
+    writer = Writer(models)
     writer.write(residuals, bins)
-    assert (Reader(tables, writer.finish()).read(bins) == residuals).all()
+    assert (Reader(models, writer.finish()).read(bins) == residuals).all()
     assert writer.finish().hex() == PINNED
 
 
@@ -61,9 +63,9 @@ PINNED = "07e4f3ff574edac600435d49"
 
 
 def test_left_over_words_are_noticed() -> None:
-    writer = Writer(TABLES)
+    writer = Writer(MODELS)
     writer.write(np.zeros(4, np.int32), np.full(4, 9, np.uint8))
-    reader = Reader(TABLES, writer.finish() + b"\x01\x02\x03\x04" * 3)
+    reader = Reader(MODELS, writer.finish() + b"\x01\x02\x03\x04" * 3)
     reader.read(np.full(4, 9, np.uint8))
     with pytest.raises(FormatError, match="longer"):
         reader.finish()
