@@ -22,7 +22,7 @@ def test_any_size(tiny_model: Model, photo: Image.Image, size: tuple[int, int]) 
     picture = photo.crop((100, 50, 100 + size[0], 50 + size[1]))
     decoded = decode(encode(picture, 70, model=tiny_model), model=tiny_model)
     assert decoded.size == size
-    assert psnr(picture, decoded) > 22
+    assert psnr(picture, decoded) > 20
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA", "P", "1", "CMYK", "YCbCr", "I;16", "I", "F"])
@@ -83,10 +83,12 @@ def test_targets(tiny_model: Model, photo: Image.Image) -> None:
     quality = finola_codec.info(data)["quality"]
     assert 8 * len(data) <= 0.4 * pixels < 8 * len(encode(photo, quality + 1, model=tiny_model))
     assert len(encode(photo, model=tiny_model, target_bytes=len(data))) == len(data)
-    data = encode(photo, model=tiny_model, target_psnr=24.0)
+    goal = psnr(photo, decode(encode(photo, 40, model=tiny_model), model=tiny_model)) - 1e-3
+    data = encode(photo, model=tiny_model, target_psnr=goal)
     quality = finola_codec.info(data)["quality"]
-    assert psnr(photo, decode(data, model=tiny_model)) > 24
-    assert psnr(photo, decode(encode(photo, quality - 1, model=tiny_model), model=tiny_model)) < 24
+    assert quality <= 40
+    assert psnr(photo, decode(data, model=tiny_model)) >= goal
+    assert psnr(photo, decode(encode(photo, quality - 1, model=tiny_model), model=tiny_model)) < goal
 
 
 def test_impossible_requests_are_refused(tiny_model: Model, photo: Image.Image) -> None:
