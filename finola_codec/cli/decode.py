@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -33,18 +34,29 @@ def decode(
     OUT's suffix says the format, which may be any that Pillow writes; - writes a PNG to standard output.
     With --out-dir, any number of files and folders; a.fin becomes a.png.
     """
-    opened = load_model(model, threads) if model else None
+    if model:
+        load_model(model, threads)  # an unknown one is refused before any file is read
+    work = _Decoding(model, force, out_dir is not None, max_pixels)
+    files.run(files.jobs(paths, out_dir, ".png", lambda: {".fin"}), work, threads, "Decoding")
 
-    def work(source: str, target: str) -> None:
-        files.check_target(target, force)
+
+@dataclass(frozen=True)
+class _Decoding:
+    model: str | None
+    force: bool
+    make_folder: bool
+    max_pixels: int
+
+    def __call__(self, job: files.Job, threads: int) -> None:
+        source, target = job
+        files.check_target(target, self.force)
         name = "standard input" if source == files.STREAM else source
         data = files.read(source)
+        model = load_model(self.model, threads) if self.model else None
         out = io.BytesIO()
         try:
-            image = codec.decode(data, model=opened, max_pixels=max_pixels, threads=threads)
+            image = codec.decode(data, model=model, max_pixels=self.max_pixels, threads=threads)
             images.save(image, out, ".png" if target == files.STREAM else Path(target).suffix)
         except FinolaError as error:
             raise type(error)(f"{name}: {error}") from error
-        files.write(target, out.getvalue(), make_folder=out_dir is not None)
-
-    files.run(files.jobs(paths, out_dir, ".png", lambda: {".fin"}), work, "Decoding")
+        files.write(target, out.getvalue(), self.make_folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -44,27 +45,41 @@ def encode(
     """
     if sum(goal is not None for goal in (quality, target_bpp, target_bytes, target_psnr)) > 1:
         raise click.UsageError("give one of --quality, --target-bpp, --target-bytes and --target-psnr")
-    opened = load_model(model, threads)
+    load_model(model, threads)  # an unknown one is refused before any file is read
+    work = _Encoding(
+        model, quality or 50, target_bpp, target_bytes, target_psnr, force, out_dir is not None, max_pixels
+    )
+    files.run(files.jobs(paths, out_dir, ".fin", _picture_suffixes), work, threads, "Encoding")
 
-    def work(source: str, target: str) -> None:
-        files.check_target(target, force)
-        data = files.read(source)
+
+@dataclass(frozen=True)
+class _Encoding:
+    model: str
+    quality: int
+    target_bpp: float | None
+    target_bytes: int | None
+    target_psnr: float | None
+    force: bool
+    make_folder: bool
+    max_pixels: int
+
+    def __call__(self, job: files.Job, threads: int) -> None:
+        source, target = job
+        files.check_target(target, self.force)
         name = "standard input" if source == files.STREAM else source
-        image = images.read(io.BytesIO(data), name, max_pixels)
+        image = images.read(io.BytesIO(files.read(source)), name, self.max_pixels)
         try:
             encoded = codec.encode(
                 image,
-                quality or 50,
-                model=opened,
-                target_bpp=target_bpp,
-                target_bytes=target_bytes,
-                target_psnr=target_psnr,
+                self.quality,
+                model=load_model(self.model, threads),
+                target_bpp=self.target_bpp,
+                target_bytes=self.target_bytes,
+                target_psnr=self.target_psnr,
             )
         except FinolaError as error:
             raise type(error)(f"{name}: {error}") from error
-        files.write(target, encoded, make_folder=out_dir is not None)
-
-    files.run(files.jobs(paths, out_dir, ".fin", _picture_suffixes), work, "Encoding")
+        files.write(target, encoded, self.make_folder)
 
 
 def _picture_suffixes() -> Collection[str]:

@@ -86,6 +86,22 @@ def test_folders(shell: Shell, photo: Image.Image, tmp_path: Path) -> None:
         assert image.size == (50, 40)
 
 
+@pytest.mark.slow
+def test_many_files_by_several_processes(shell: Shell, photo: Image.Image, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for i in range(9):
+        photo.crop((0, 0, 30 + i, 40)).save(source / f"{i}.png")
+    (source / "bad.png").write_bytes(b"bad")
+    done = shell("encode", source, "--out-dir", tmp_path / "fin", "--threads", 2)
+    assert done.returncode == 2
+    assert done.stderr.decode().count("bad.png") == 1
+    assert "1 of 10 files failed" in done.stderr.decode()
+    assert len(list((tmp_path / "fin").iterdir())) == 9
+    assert shell("encode", source / "3.png", tmp_path / "3.fin").returncode == 0
+    assert (tmp_path / "3.fin").read_bytes() == (tmp_path / "fin" / "3.fin").read_bytes()
+
+
 def test_one_bad_file_among_many(shell: Shell, png: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"\x89PNG not really")
