@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from finola_codec import container, images
@@ -71,8 +73,7 @@ def decode(
     """
     header, chunks = container.unpack(data, max_pixels)
     model = _model_of(header, model, threads)
-    grid = model.pixels.grid(header.height, header.width)
-    y = model.prior.decode(chunks[HYPER], chunks[VECTORS], grid, header.quality)
+    y = _integers(header, chunks, model)
     pixels = model.pixels.synthesise(to_real(y), header.quality, header.height, header.width)
     alpha = None
     if ALPHA in chunks:
@@ -100,6 +101,17 @@ def info(data: bytes) -> dict[str, Any]:
     }
 
 
+def fingerprint(data: bytes, *, model: Model | str | Path | None = None) -> str:
+    """SHA-256, in hexadecimal, of the integers that a .fin file decodes to: the same on every machine.
+
+    They are those before any floating point: the C-vectors (h, w, C) with 12 fractional bits, as little-endian int32.
+    Raises what :func:`decode` raises.
+    """
+    header, chunks = container.unpack(data)
+    model = _model_of(header, model, threads=0)
+    return hashlib.sha256(_integers(header, chunks, model).astype("<i4").tobytes()).hexdigest()
+
+
 @dataclass(frozen=True)
 class _Encoded:
     data: bytes
@@ -121,6 +133,11 @@ def _with_psnr(model: Model, planes: Planes, encoded: _Encoded) -> tuple[float, 
     decoded = model.pixels.synthesise(to_real(encoded.payloads.y), encoded.quality, height, width)
     error = np.mean((planes.pixels.astype(np.float32) - decoded) ** 2, dtype=np.float64)
     return float(10 * np.log10(255**2 / max(error, 1e-10))), encoded.data
+
+
+def _integers(header: Header, chunks: Mapping[int, bytes], model: Model) -> NDArray[np.int32]:
+    grid = model.pixels.grid(header.height, header.width)
+    return model.prior.decode(chunks[HYPER], chunks[VECTORS], grid, header.quality)
 
 
 def _extras(planes: Planes) -> dict[int, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from PIL import Image, ImageCms
 
 import finola_codec
 from finola_codec import ConfigError, FormatError, ImageError, Model, ModelError, decode, encode
+from finola_codec.codec import fingerprint
 from tests.conftest import psnr
 
 SIZES = [(1, 1), (1, 40), (17, 16), (16, 17), (33, 65), (100, 3)]
@@ -105,6 +107,13 @@ def test_a_file_of_another_model_is_refused_by_name(tiny_model: Model, photo: Im
         decode(bytes(data))
     with pytest.raises(FormatError):
         decode(b"not a picture", model=tiny_model)
+
+
+def test_the_fingerprint_is_that_of_the_integers(tiny_model: Model, photo: Image.Image) -> None:
+    y, z = tiny_model.pixels.analyse(np.asarray(photo), 50)
+    integers = tiny_model.prior.encode(y, z, 50, tiny_model.price(50)).y
+    expected = hashlib.sha256(integers.astype("<i4").tobytes()).hexdigest()
+    assert fingerprint(encode(photo, 50, model=tiny_model), model=tiny_model) == expected
 
 
 def test_info_needs_no_model(tiny_model: Model, photo: Image.Image) -> None:

@@ -14,10 +14,15 @@ from finola_codec.errors import FinolaError
 @click.command()
 @click.argument("file")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def info(file: str, as_json: bool) -> None:
+@click.option("--verify", is_flag=True, help="Decode the integers too and give their SHA-256.")
+@click.option("--model", help="To verify with; by default the shipped one that the file names.")
+def info(file: str, as_json: bool, verify: bool, model: str | None) -> None:
     """Print what a .fin FILE says of itself: size, quality, model, chunks."""
     try:
-        found = codec.info(files.read(file))
+        data = files.read(file)
+        found = codec.info(data)
+        if verify:
+            found["integers"] = codec.fingerprint(data, model=model)
     except FinolaError as error:
         raise type(error)(f"{file}: {error}") from error
     if as_json:
@@ -28,3 +33,5 @@ def info(file: str, as_json: bool) -> None:
     click.echo(f"model {found['model'] or 'unknown'} ({found['model_id']})")
     for name, size in found["chunks"].items():
         click.echo(f"  {name}: {size} bytes")
+    if verify:
+        click.echo(f"integers {found['integers']}")

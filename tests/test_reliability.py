@@ -1,0 +1,105 @@
+"""Damaged and hostile input: an error of ours, never another, never a wrong picture."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from finola_codec import FinolaError, Model, decode, encode
+from finola_codec.codec import fingerprint
+from finola_codec.container import EXIF, HYPER, VECTORS, pack, unpack
+
+
+@pytest.fixture(scope="module")
+def small(tiny_model: Model, photo: Image.Image) -> bytes:
+    """A small file, whole."""
+    return encode(photo.crop((100, 100, 140, 130)), 40, model=tiny_model)
+
+
+def test_every_truncation_is_an_error(small: bytes, tiny_model: Model) -> None:
+    for length in range(len(small)):
+        with pytest.raises(FinolaError):
+            decode(small[:length], model=tiny_model)
+
+
+def test_every_flipped_bit_is_an_error(small: bytes, tiny_model: Model) -> None:
+    for bit in range(8 * len(small)):
+        damaged = bytearray(small)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(FinolaError):
+            decode(bytes(damaged), model=tiny_model)
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(hyper=st.binary(max_size=80), vectors=st.binary(max_size=200), quality=st.integers(1, 100))
+def test_payloads_with_valid_checksums_give_a_picture_or_our_error(
+    small: bytes, tiny_model: Model, hyper: bytes, vectors: bytes, quality: int
+) -> None:
+    header, _ = unpack(small)
+    hostile = pack(type(header)(header.model_id, 50, 40, "RGB", quality), {HYPER: hyper, VECTORS: vectors})
+    with contextlib.suppress(FinolaError):
+        assert decode(hostile, model=tiny_model).size == (50, 40)
+
+
+def test_hostile_metadata_is_carried_and_not_interpreted(small: bytes, tiny_model: Model) -> None:
+    header, chunks = unpack(small)
+    assert decode(pack(header, chunks | {EXIF: b"\xff" * 99}), model=tiny_model).info["exif"] == b"\xff" * 99
+
+
+THREADS = ("1", "2")
+CORES = ("", "Haswell", "SkylakeX", "Prescott", "Zen")
+
+
+@pytest.mark.slow
+def test_integers_do_not_depend_on_threads_or_kernels(tiny_model: Model, photo: Image.Image, tmp_path: Path) -> None:
+    data = encode(photo, 60, model=tiny_model)
+    expected = fingerprint(data, model=tiny_model)
+    (tmp_path / "a.fin").write_bytes(data)
+    program = (
+        "import sys, pathlib; sys.modules['onnxruntime'] = None;"  # absent from the integer path
+        "from finola_codec.codec import fingerprint;"
+        f"print(fingerprint(pathlib.Path({str(tmp_path / 'a.fin')!r}).read_bytes(), model={str(tiny_model.folder)!r}))"
+    )
+    for threads in THREADS:
+        for core in CORES:
+            kernels = {"OPENBLAS_CORETYPE": core} if core else {}
+            environment = os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads} | kernels
+            done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+            assert done.stdout.strip() == expected, (threads, core, done.stderr)
+
+
+@pytest.mark.slow
+def test_killed_while_writing_leaves_no_partial_file(tiny_model: Model, photo: Image.Image, tmp_path: Path) -> None:
+    """A loop of writes, killed at a random moment, again and again: what has the final name is whole."""
+    data = encode(photo, 90, model=tiny_model)
+    (tmp_path / "whole.fin").write_bytes(data)
+    target = tmp_path / "out.fin"
+    program = (
+        "import pathlib; from finola_codec.files import write_whole;"
+        f"data = pathlib.Path({str(tmp_path / 'whole.fin')!r}).read_bytes(); target = pathlib.Path({str(target)!r});"
+        "print('ready', flush=True)\nwhile True: write_whole(target, data)"
+    )
+    seen = 0
+    for attempt in range(20):
+        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.001 * (attempt % 10))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        if target.exists():
+            seen += 1
+            assert target.read_bytes() == data
+            target.unlink()
+    assert seen > 0
