@@ -23,6 +23,7 @@ _LOG2_MIN = float(np.rint(LOG2_MIN * ONE))
 
 Integers = NDArray[np.int32]
 # Given the scale bins and means of a step's numbers (sites, channels): their residuals.
+Writing = Callable[[Integers, NDArray[np.uint8]], None]
 Coding = Callable[[Step, NDArray[np.intp], Integers, NDArray[np.uint8]], Integers]
 
 
@@ -75,27 +76,52 @@ class ExactPrior:
         With a ``price``, the bits that a squared error of one natural unit is worth, each residual is the better
         of the nearest integer and the next one towards zero (rate-distortion optimised quantization).
         """
-        hyper = Writer(self._models)
-        z_step, z_bins = self._hyper(quality, z.shape[:2])
-        z_int = np.clip(np.rint(z.reshape(-1, z.shape[2]) * ONE / z_step), -MAX_RESIDUAL, MAX_RESIDUAL).astype(np.int32)
-        hyper.write(z_int.ravel(), z_bins)
-        features = self._grow(z_int * z_step, z.shape[:2], y.shape[:2])
+        hyper, vectors = Writer(self._models), Writer(self._models)
+        decoded = self._quantize(y, z, quality, price, hyper.write, vectors.write)
+        return Payloads(hyper.finish(), vectors.finish(), decoded)
 
-        writer = Writer(self._models)
+    def count(self, y: NDArray[np.float32], z: NDArray[np.float32], quality: int, price: float) -> NDArray[np.int64]:
+        """How often each residual occurs under each table where :meth:`encode` would code it.
+
+        The result is (BINS, 2 * largest reach + 1), the residual zero in the middle; larger ones are not counted.
+        """
+        reach = int(self._tables.reach.max())
+        counts = np.zeros((BINS, 2 * reach + 1), np.int64)
+
+        def write(residuals: Integers, bins: NDArray[np.uint8]) -> None:
+            within = np.abs(residuals) <= reach
+            np.add.at(counts, (bins[within], residuals[within] + reach), 1)
+
+        self._quantize(y, z, quality, price, write, write)
+        return counts
+
+    def _quantize(
+        self,
+        y: NDArray[np.float32],
+        z: NDArray[np.float32],
+        quality: int,
+        price: float | None,
+        write_hyper: Writing,
+        write: Writing,
+    ) -> Integers:
+        z_step, z_bins = self._hyper(quality, z.shape[:2])
+        z_int = np.rint(z.reshape(-1, z.shape[2]) * ONE / z_step)
+        z_int = np.clip(z_int, -MAX_RESIDUAL, MAX_RESIDUAL).astype(np.int32)
+        write_hyper(z_int.ravel(), z_bins)
+        features = self._grow(z_int * z_step, z.shape[:2], y.shape[:2])
         flat = y.reshape(-1, y.shape[2])
         steps = self._arrays["step"][quality - 1]
 
-        def write(step: Step, sites: NDArray[np.intp], mean: Integers, bins: NDArray[np.uint8]) -> Integers:
+        def code(step: Step, sites: NDArray[np.intp], mean: Integers, bins: NDArray[np.uint8]) -> Integers:
             size = steps[step.start : step.stop]
             wanted = (flat[sites, step.start : step.stop] * ONE - mean) / size
             residual = np.clip(np.rint(wanted), -MAX_RESIDUAL, MAX_RESIDUAL).astype(np.int32)
             if price is not None:
                 residual = self._cheaper(wanted, residual, bins, price * (size / ONE) ** 2)
-            writer.write(residual.ravel(), bins.ravel())
+            write(residual.ravel(), bins.ravel())
             return residual
 
-        decoded = self._traverse(features, y.shape[:2], quality, write)
-        return Payloads(hyper.finish(), writer.finish(), decoded)
+        return self._traverse(features, y.shape[:2], quality, code)
 
     def decode(self, hyper: bytes, vectors: bytes, grid: tuple[int, int], quality: int) -> Integers:
         """The C-vectors (h, w, C) as integers with ACTIVATION_BITS fractional bits.

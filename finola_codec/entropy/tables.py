@@ -18,6 +18,7 @@ from finola_codec.errors import ModelError
 
 PRECISION = 24
 TOTAL = 2**PRECISION
+PSEUDO_COUNTS = 200
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,36 @@ def build() -> Tables:
     return Tables(np.concatenate(tables), reach)
 
 
+def calibrate(tables: Tables, counts: NDArray[np.int64]) -> Tables:
+    """Bring tables to the residuals that really occur: ``counts`` (BINS, 2 * largest reach + 1), zero in the middle.
+
+    The counts are made symmetric, and the tables themselves count as ``PSEUDO_COUNTS`` residuals, so that what
+    was seen rarely changes little. Escapes keep their frequency.
+    """
+    middle = counts.shape[1] // 2
+    made = []
+    for index, reach in enumerate(tables.reach):
+        old = tables.of(index).astype(np.float64)
+        inside, escape = old[:-1] / TOTAL, old[-1] / TOTAL
+        seen = counts[index, middle - reach : middle + reach + 1]
+        mass = (seen + seen[::-1]) / 2 + PSEUDO_COUNTS * inside
+        made.append(_frequencies(np.append(mass / mass.sum() * (1 - escape), escape)))
+    return Tables(np.concatenate(made), tables.reach)
+
+
 def _table(scale: float) -> NDArray[np.uint32]:
     reach = math.ceil(5 * scale) + 2
     half = [_mass(k, scale) for k in range(reach + 1)]
     inside = np.array(half[:0:-1] + half)
     escape = max(1 - inside.sum(), 2 * _mass(reach + 1, scale))
-    mass = np.append(inside, escape)
+    return _frequencies(np.append(inside, escape))
+
+
+def _frequencies(mass: NDArray[np.float64]) -> NDArray[np.uint32]:
     free = TOTAL - len(mass)
     frequencies = np.floor(mass / mass.sum() * free).astype(np.int64) + 1
-    frequencies[reach] += TOTAL - frequencies.sum()  # what rounding left over goes to the most likely residual, zero
+    zero = (len(mass) - 2) // 2
+    frequencies[zero] += TOTAL - frequencies.sum()  # what rounding left over goes to the most likely residual
     return frequencies.astype(np.uint32)
 
 

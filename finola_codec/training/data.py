@@ -79,13 +79,22 @@ class Pictures:
         chosen = rng.choice(len(self.train), size, p=weights / weights.sum())
         return to_tensor([_random_crop(self.train[i], crop, rng) for i in chosen])
 
+    def samples(self, count: int, side: int) -> list[NDArray[np.uint8]]:
+        """The central crop, of ``side`` at most, of ``count`` pictures to train on, evenly spread over them."""
+        chosen = np.linspace(0, len(self.train) - 1, count).astype(int)
+        return [np.ascontiguousarray(_centre(self.train[i], side)) for i in chosen]
+
     def held_out_crops(self, crop: int) -> Tensor:
         """The central crop of each held-out picture (N, 3, crop, crop) in [-0.5, 0.5]."""
-        return to_tensor([_crop(i, (i.shape[0] - crop) // 2, (i.shape[1] - crop) // 2, crop) for i in self.held_out])
+        return to_tensor([_centre(image, crop) for image in self.held_out])
 
 
 def _crop(image: NDArray[np.uint8], top: int, left: int, size: int) -> NDArray[np.uint8]:
     return image[top : top + size, left : left + size]
+
+
+def _centre(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    return _crop(image, max(0, image.shape[0] - size) // 2, max(0, image.shape[1] - size) // 2, size)
 
 
 def _random_crop(image: NDArray[np.uint8], size: int, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from finola_codec.entropy.coder import MAX_RESIDUAL, Models, Reader, Writer
 from finola_codec.entropy.scales import BINS
-from finola_codec.entropy.tables import TOTAL, Tables, build
+from finola_codec.entropy.tables import TOTAL, Tables, build, calibrate
 from finola_codec.errors import FormatError, ModelError
 
 TABLES = build()
@@ -76,3 +76,17 @@ def test_broken_tables_are_refused() -> None:
         Tables(np.where(np.arange(len(TABLES.frequencies)) == 0, 0, TABLES.frequencies), TABLES.reach).check()
     with pytest.raises(ModelError, match="size"):
         Tables(TABLES.frequencies[:-1], TABLES.reach).check()
+
+
+def test_calibrated_tables_follow_what_occurs() -> None:
+    reach = int(TABLES.reach.max())
+    counts = np.zeros((BINS, 2 * reach + 1), np.int64)
+    counts[9, reach], counts[9, reach + 1] = 90_000, 10_000
+    calibrated = calibrate(TABLES, counts)
+    calibrated.check()
+    middle = TABLES.reach[9]
+    assert calibrated.of(9)[middle] / TOTAL == pytest.approx(0.9, abs=0.01)
+    assert calibrated.of(9)[middle - 1] == calibrated.of(9)[middle + 1]  # symmetric
+    assert calibrated.of(9)[middle + 1] / TOTAL == pytest.approx(0.05, abs=0.005)
+    for index in (0, 30, 63):  # nothing was seen of these
+        assert np.abs(calibrated.of(index).astype(int) - TABLES.of(index)).max() < 4000  # of 2^24
