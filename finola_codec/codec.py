@@ -14,7 +14,7 @@ from PIL import Image
 
 from finola_codec import container, images
 from finola_codec.container import ALPHA, EXIF, HYPER, ICC, VECTORS, Header
-from finola_codec.entropy.exact import QUALITIES, Payloads, to_real
+from finola_codec.entropy.exact import QUALITIES, Payloads
 from finola_codec.errors import ConfigError, ModelError
 from finola_codec.images import Planes
 from finola_codec.runtime.model import DEFAULT_MODEL, Model, find_model, load_model
@@ -74,7 +74,7 @@ def decode(
     header, chunks = container.unpack(data, max_pixels)
     model = _model_of(header, model, threads)
     y = _integers(header, chunks, model)
-    pixels = model.pixels.synthesise(to_real(y), header.quality, header.height, header.width)
+    pixels = model.pixels.synthesise(y, header.quality, header.height, header.width)
     alpha = None
     if ALPHA in chunks:
         alpha = images.unpack_alpha(chunks[ALPHA], header.height, header.width)
@@ -130,7 +130,7 @@ def _encode(model: Model, planes: Planes, extras: dict[int, bytes], quality: int
 
 def _with_psnr(model: Model, planes: Planes, encoded: _Encoded) -> tuple[float, bytes]:
     height, width = planes.pixels.shape[:2]
-    decoded = model.pixels.synthesise(to_real(encoded.payloads.y), encoded.quality, height, width)
+    decoded = model.pixels.synthesise(encoded.payloads.y, encoded.quality, height, width)
     error = np.mean((planes.pixels.astype(np.float32) - decoded) ** 2, dtype=np.float64)
     return float(10 * np.log10(255**2 / max(error, 1e-10))), encoded.data
 

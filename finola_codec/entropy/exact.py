@@ -149,7 +149,7 @@ class ExactPrior:
         chosen[rows, columns] = np.where(saved > worse, low, high)
         return chosen
 
-    def _read_hyper(self, payload: bytes, grid: tuple[int, int], quality: int) -> Array:
+    def _read_hyper(self, payload: bytes, grid: tuple[int, int], quality: int) -> Integers:
         patch = self.spec.hyper_patch
         coarse = (-(-grid[0] // patch), -(-grid[1] // patch))
         z_step, z_bins = self._hyper(quality, coarse)
@@ -162,15 +162,15 @@ class ExactPrior:
         step, bins = self._arrays["hyper_step"][quality - 1], self._arrays["hyper_bin"][quality - 1]
         return step, np.tile(bins.astype(np.uint8), coarse[0] * coarse[1])
 
-    def _grow(self, z: Array, coarse: tuple[int, ...], grid: tuple[int, ...]) -> Array:
+    def _grow(self, z: Array, coarse: tuple[int, ...], grid: tuple[int, ...]) -> Integers:
         """Hyper vectors (coarse positions, C_hyper) to features (h * w, C_hyper)."""
         patch, channels = self.spec.hyper_patch, self.spec.hyper_channels
         grown = fixed.grow(np.clip(z, -FINOLA_LIMIT, FINOLA_LIMIT), self._finola, patch)
         grown = grown.reshape(*coarse, patch, patch, channels).swapaxes(1, 2)
         grown = grown.reshape(coarse[0] * patch, coarse[1] * patch, channels)
-        return grown[: grid[0], : grid[1]].reshape(-1, channels)
+        return grown[: grid[0], : grid[1]].reshape(-1, channels).astype(np.int32)
 
-    def _traverse(self, features: Array, grid: tuple[int, ...], quality: int, code: Coding) -> Integers:
+    def _traverse(self, features: Integers, grid: tuple[int, ...], quality: int, code: Coding) -> Integers:
         """Walk the coding steps; ``code`` turns bins and means into residuals by writing or by reading them."""
         height, width = grid
         # A border of zeros, so that the context needs no special case at the edges.
@@ -184,10 +184,10 @@ class ExactPrior:
             residual = code(step, sites, mean, bins)
             value = np.clip(mean + residual * steps[step.start : step.stop], -LIMIT, LIMIT)
             inner[sites // width, sites % width, step.start : step.stop] = value
-        return np.ascontiguousarray(inner)
+        return inner
 
     def _predict(
-        self, step: Step, features: Array, known: Integers, sites: NDArray[np.intp], quality: int
+        self, step: Step, features: Integers, known: Integers, sites: NDArray[np.intp], quality: int
     ) -> tuple[Integers, NDArray[np.uint8]]:
         """Means (sites, channels of the step) and scale bins of what the step codes."""
         means = np.empty((len(sites), step.stop - step.start), np.int32)
@@ -212,8 +212,8 @@ class _IntegerArithmetic:
         self.width = known.shape[1] - 2
         self.interpolation = interpolation(quality, spec.anchors)
 
-    def select(self, features: Array, step: Step) -> Array:
-        return features[self.sites]
+    def select(self, features: NDArray[np.integer], step: Step) -> Array:
+        return features[self.sites].astype(np.float64)
 
     def linear(self, name: str, x: Array) -> Array:
         return fixed.linear(x, self.arrays[name], self.arrays[f"{name}_bias"])
@@ -257,4 +257,4 @@ def _parts(count: int) -> Iterator[slice]:
 
 def to_real(y: Integers) -> NDArray[np.float32]:
     """Integers with ACTIVATION_BITS fractional bits to the numbers they stand for."""
-    return (y * 2.0**-ACTIVATION_BITS).astype(np.float32)
+    return np.multiply(y, 2.0**-ACTIVATION_BITS, dtype=np.float32)

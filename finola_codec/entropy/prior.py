@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-T = TypeVar("T")  # features, by position
-G = TypeVar("G", contravariant=True)  # the grid of C-vectors decoded so far
+T = TypeVar("T")  # what is computed with
+G = TypeVar("G", contravariant=True)  # what is stored: the hyper features, and the C-vectors decoded so far
 
 CONTEXT_KERNEL = 3
 
@@ -71,7 +71,7 @@ class PriorSpec:
 class Arithmetic(Protocol[T, G]):
     """What the description needs of the numbers it is run on."""
 
-    def select(self, features: T, step: Step) -> T:
+    def select(self, features: G, step: Step) -> T:
         """The features at the positions of the step's phase (or all of them: who runs it masks later)."""
 
     def linear(self, name: str, x: T) -> T:
@@ -90,7 +90,7 @@ class Arithmetic(Protocol[T, G]):
         """Positive part."""
 
 
-def mean_and_scale(ops: Arithmetic[T, G], step: Step, features: T, known: G) -> tuple[T, T]:
+def mean_and_scale(ops: Arithmetic[T, G], step: Step, features: G, known: G) -> tuple[T, T]:
     """Mean and log2 of the scale of each number that ``step`` codes, in natural units of the latent.
 
     ``features`` are the grown hyper vectors, ``known`` the C-vectors as decoded so far, zero where unknown.

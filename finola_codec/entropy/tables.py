@@ -80,9 +80,12 @@ def calibrate(tables: Tables, counts: NDArray[np.int64]) -> Tables:
     middle = counts.shape[1] // 2
     made = []
     for index, reach in enumerate(tables.reach):
-        old = tables.of(index).astype(np.float64)
-        inside, escape = old[:-1] / TOTAL, old[-1] / TOTAL
+        old = tables.of(index)
         seen = counts[index, middle - reach : middle + reach + 1]
+        if not seen.any():
+            made.append(old)
+            continue
+        inside, escape = old[:-1] / TOTAL, old[-1] / TOTAL
         mass = (seen + seen[::-1]) / 2 + PSEUDO_COUNTS * inside
         made.append(_frequencies(np.append(mass / mass.sum() * (1 - escape), escape)))
     return Tables(np.concatenate(made), tables.reach)

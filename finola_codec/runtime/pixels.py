@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from finola_codec.entropy.exact import QUALITIES
+from finola_codec.entropy.exact import QUALITIES, Integers, to_real
 from finola_codec.errors import ModelError
 
 if TYPE_CHECKING:
@@ -68,12 +68,12 @@ class Pixels:
         z = _run(self._hyper_encoder, _pad(y, patch), weights)
         return y, z
 
-    def synthesise(self, y: Floats, quality: int, height: int, width: int) -> NDArray[np.uint8]:
-        """Decoded C-vectors (h, w, C) to pixels (height, width, 3)."""
+    def synthesise(self, y: Integers, quality: int, height: int, width: int) -> NDArray[np.uint8]:
+        """Decoded C-vectors (h, w, C), as the prior gives them, to pixels (height, width, 3)."""
         weights, block = self._weights(quality), self._block
         pixels = np.empty((y.shape[0] * block, y.shape[1] * block, 3), np.uint8)
         for outer, inner, crop in _tiles(*y.shape[:2]):
-            x = _run(self._decoder, y[outer], weights)
+            x = _run(self._decoder, to_real(y[outer]), weights)
             x = x[_scaled(crop[0], block), _scaled(crop[1], block)]
             levels = np.clip(np.rint((x + np.float32(0.5)) * np.float32(255)), 0, 255)
             pixels[_scaled(inner[0], block), _scaled(inner[1], block)] = levels
