@@ -81,6 +81,32 @@ def decode(
     return images.from_planes(Planes(pixels, header.mode, alpha, chunks.get(ICC), chunks.get(EXIF)))
 
 
+def salvage(
+    data: bytes,
+    *,
+    model: Model | str | Path | None = None,
+    max_pixels: int | None = container.DEFAULT_MAX_PIXELS,
+    threads: int = 0,
+) -> tuple[Image.Image, list[str]]:
+    """Decode what is intact of a damaged .fin file, and say what is missing; nothing is, of a whole one.
+
+    Missing vectors are replaced by the prior's means, a missing alpha plane by an opaque one. Raises what
+    :func:`decode` raises where not even the hyper vectors are intact.
+    """
+    header, chunks, problems = container.salvage(data, max_pixels)
+    if not problems:
+        return decode(data, model=model, max_pixels=max_pixels, threads=threads), []
+    model = _model_of(header, model, threads)
+    grid = model.pixels.grid(header.height, header.width)
+    y, intact = model.prior.salvage(chunks[HYPER], chunks.get(VECTORS, b""), grid, header.quality)
+    pixels = model.pixels.synthesise(y, header.quality, header.height, header.width)
+    alpha = None
+    if header.mode.endswith("A"):
+        alpha = images.unpack_alpha(chunks.get(ALPHA, images.OPAQUE), header.height, header.width)
+    problems.append(f"{intact} of {len(list(model.prior.spec.steps()))} steps of the vectors were recovered")
+    return images.from_planes(Planes(pixels, header.mode, alpha, chunks.get(ICC), chunks.get(EXIF))), problems
+
+
 def info(data: bytes) -> dict[str, Any]:
     """What a .fin file says of itself, without decoding it. Raises :class:`FormatError` as :func:`decode` does."""
     header, chunks = container.unpack(data, max_pixels=None)

@@ -72,11 +72,43 @@ def unpack(data: bytes, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> tuple[He
             chunks[kind] = payload
         elif not kind & ANCILLARY:
             raise FormatError(f"critical chunk of unknown type 0x{kind:02x}: the file needs a newer finola-codec")
-    required = [HYPER, VECTORS] + ([ALPHA] if header.mode.endswith("A") else [])
-    for kind in required:
+    for kind in _required(header):
         if kind not in chunks:
             raise FormatError(f"the {NAMES[kind]} chunk is missing: the file is truncated")
     return header, chunks
+
+
+def salvage(data: bytes, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> tuple[Header, dict[int, bytes], list[str]]:
+    """The header, what is intact of the chunks, and what is wrong with the rest.
+
+    Of vectors that are cut off, the beginning counts as intact; a damaged chunk is left out. Raises
+    :class:`FormatError` where not even the hyper vectors are intact, for nothing can be shown without them.
+    """
+    header, position = _unpack_header(data, max_pixels)
+    head = data[:position]
+    chunks: dict[int, bytes] = {}
+    problems = []
+    while position < len(data):
+        try:
+            kind, payload, position = _unpack_chunk(data, position, head)
+        except FormatError as error:
+            problems.append(str(error))
+            kind = data[position]
+            length, start = _read_varint(data, position + 1)
+            position = start + length + 4
+            if kind != VECTORS or position <= len(data):
+                continue
+            payload = data[start:]
+        if kind in NAMES:
+            chunks.setdefault(kind, payload)
+    if HYPER not in chunks:
+        raise FormatError("; ".join([*problems, "without intact hyper vectors nothing can be recovered"]))
+    problems += [f"the {NAMES[kind]} chunk is missing" for kind in _required(header) if kind not in chunks]
+    return header, chunks, problems
+
+
+def _required(header: Header) -> list[int]:
+    return [HYPER, VECTORS] + ([ALPHA] if header.mode.endswith("A") else [])
 
 
 def _unpack_header(data: bytes, max_pixels: int | None) -> tuple[Header, int]:

@@ -7,9 +7,11 @@
      |-- ModelError       a model is unknown, damaged, or not the one a file was written with
      |-- FormatError      a .fin file is damaged, truncated or not a .fin file
      |    `-- LimitError  a file claims more than the limits allow
-     `-- ImageError       a picture cannot be read or represented
+     |-- ImageError       a picture cannot be read or represented
+     `-- IncompleteError  a damaged file was decoded as far as it is intact
 
-Every one of them is a complaint about input; the command line prints its text and exits with code 2.
+Every one of them is a complaint about input; the command line prints its text and exits with its ``exit_code``, 2, or 3
+for :class:`IncompleteError`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from __future__ import annotations
 
 class FinolaError(Exception):
     """Base of all errors of this package."""
+
+    exit_code = 2
 
 
 class ConfigError(FinolaError):
@@ -37,3 +41,9 @@ class LimitError(FormatError):
 
 class ImageError(FinolaError):
     """A picture cannot be read or represented."""
+
+
+class IncompleteError(FinolaError):
+    """A damaged file was decoded as far as it is intact."""
+
+    exit_code = 3

@@ -11,13 +11,16 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from finola_codec import FinolaError, Model, decode, encode
-from finola_codec.codec import fingerprint
+from finola_codec.cli import main
+from finola_codec.codec import fingerprint, salvage
 from finola_codec.container import EXIF, HYPER, VECTORS, pack, unpack
+from tests.conftest import psnr
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,42 @@ def test_payloads_with_valid_checksums_give_a_picture_or_our_error(
 def test_hostile_metadata_is_carried_and_not_interpreted(small: bytes, tiny_model: Model) -> None:
     header, chunks = unpack(small)
     assert decode(pack(header, chunks | {EXIF: b"\xff" * 99}), model=tiny_model).info["exif"] == b"\xff" * 99
+
+
+def test_salvage_gets_better_with_what_is_there(tiny_model: Model, photo: Image.Image) -> None:
+    data = encode(photo, 70, model=tiny_model)
+    chunks = unpack(data)[1]
+    whole = decode(data, model=tiny_model)
+    picture, problems = salvage(data, model=tiny_model)
+    assert (psnr(picture, whole), problems) == (psnr(whole, whole), [])
+    reached = []
+    start = len(data) - len(chunks[VECTORS]) - 4
+    for length in (start, start + len(chunks[VECTORS]) // 2, len(data) - 1):
+        picture, problems = salvage(data[:length], model=tiny_model)
+        assert picture.size == photo.size
+        assert problems
+        reached.append(psnr(picture, photo))
+    assert sorted(reached) == reached
+    assert reached[0] > 12
+    assert reached[-1] > reached[0] + 3
+
+
+def test_salvage_survives_any_truncation_and_flip(small: bytes, tiny_model: Model) -> None:
+    damaged = [small[:length] for length in range(0, len(small), 7)]
+    damaged += [small[:i] + bytes([small[i] ^ 64]) + small[i + 1 :] for i in range(0, len(small), 5)]
+    for data in damaged:
+        with contextlib.suppress(FinolaError):
+            assert salvage(data, model=tiny_model)[1]
+
+
+def test_salvage_command_says_what_is_missing(tiny_model: Model, photo: Image.Image, tmp_path: Path) -> None:
+    (tmp_path / "cut.fin").write_bytes(encode(photo, 50, model=tiny_model)[:-200])
+    arguments = ["decode", str(tmp_path / "cut.fin"), str(tmp_path / "out.png"), "--model", str(tiny_model.folder)]
+    assert CliRunner().invoke(main, arguments).exit_code == 2
+    done = CliRunner().invoke(main, [*arguments, "--salvage"])
+    assert done.exit_code == 3
+    assert "truncated within the vectors chunk" in done.output
+    assert Image.open(tmp_path / "out.png").size == photo.size
 
 
 THREADS = ("1", "2")

@@ -26,7 +26,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except FinolaError as error:
-            _fail(str(error))
+            _fail(str(error), error.exit_code)
         except BrokenPipeError:
             sys.stdout = None  # nothing more can be written there, and Python would try again at exit
             _fail("standard output was closed before everything was written")
@@ -36,9 +36,9 @@ class _Commands(click.Group):
             _fail(f"this command needs {error.name}: pip install 'finola-codec[train,eval]'")
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int = 2) -> None:
     click.echo(f"finola-codec: {message}", err=True)
-    sys.exit(2)
+    sys.exit(code)
 
 
 @click.group(cls=_Commands)

@@ -33,6 +33,7 @@ RangeDecoder = constriction.stream.queue.RangeDecoder
 
 ESCAPE_BITS = 22  # an escaped residual exceeds its table's reach by less than 2^22 - 1
 MAX_RESIDUAL = 2**20
+WORD = 32  # bits
 
 
 class Models:
@@ -100,6 +101,8 @@ class Reader:
             raise FormatError("a range-coded payload is not a whole number of 32-bit words")
         self._models = models
         self._coder = RangeDecoder(np.frombuffer(payload, "<u4").astype(np.uint32))
+        self._bits_left = 8.0 * len(payload)
+        self.intact = True
 
     def read(self, bins: NDArray[np.uint8]) -> NDArray[np.int32]:
         """The residuals (N,) that were written under the tables ``bins`` (N,)."""
@@ -131,6 +134,22 @@ class Reader:
             return self._coder.decode(model, count)
         except (AssertionError, ValueError) as error:  # how constriction says that the words make no sense
             raise FormatError(f"the range-coded payload is damaged: {error}") from error
+
+    def read_while_intact(self, bins: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """As :meth:`read` for a payload of which only a beginning is there: zeros where it no longer suffices.
+
+        A batch counts as read when the payload holds the bits that its residuals cost, and a word more.
+        """
+        if not self.intact:
+            return np.zeros(len(bins), np.int32)
+        try:
+            residuals = self.read(bins)
+        except FormatError:
+            residuals = np.zeros(len(bins), np.int32)
+            self.intact = False
+        self._bits_left -= float(self._models.tables.bits(residuals, bins).sum(dtype=np.float64))
+        self.intact = self.intact and self._bits_left >= WORD
+        return residuals if self.intact else np.zeros(len(bins), np.int32)
 
     def finish(self) -> None:
         """Raise :class:`FormatError` if words are left over."""

@@ -149,6 +149,24 @@ class ExactPrior:
         chosen[rows, columns] = np.where(saved > worse, low, high)
         return chosen
 
+    def salvage(self, hyper: bytes, vectors: bytes, grid: tuple[int, int], quality: int) -> tuple[Integers, int]:
+        """What the beginning of ``vectors`` gives, and how many of the coding steps it holds.
+
+        Where it ends, the prior's means take the place of what is missing; with nothing of it at all, that is a
+        preview from the hyper vectors alone.
+        """
+        features = self._read_hyper(hyper, grid, quality)
+        reader = Reader(self._models, vectors[: len(vectors) // 4 * 4])
+        intact = 0
+
+        def read(step: Step, sites: NDArray[np.intp], mean: Integers, bins: NDArray[np.uint8]) -> Integers:
+            nonlocal intact
+            residual = reader.read_while_intact(bins.ravel()).reshape(bins.shape)
+            intact += reader.intact
+            return residual
+
+        return self._traverse(features, grid, quality, read), intact
+
     def _read_hyper(self, payload: bytes, grid: tuple[int, int], quality: int) -> Integers:
         patch = self.spec.hyper_patch
         coarse = (-(-grid[0] // patch), -(-grid[1] // patch))
