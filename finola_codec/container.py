@@ -21,6 +21,8 @@ VERSION = 1
 MODES = ("RGB", "L", "RGBA", "LA")
 DEFAULT_MAX_PIXELS = 178_956_970  # as Pillow's MAX_IMAGE_PIXELS times two, where it stops with an error
 MAX_SIDE = 2**20
+MAX_PIXELS_PER_BYTE = 4096  # a white picture at quality 1 has fewer
+SMALL_CLAIM = 2**20  # pixels that a file of any size may claim
 MAX_METADATA = 2**24  # bytes of any one chunk but the vectors
 
 # Chunk types. Bit 7 set: ancillary, a reader that does not know it skips it.
@@ -59,7 +61,7 @@ def unpack(data: bytes, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> tuple[He
     """The header and the chunks of a file, checked before anything is decoded.
 
     Raises :class:`FormatError` if the file is not a whole .fin file, and :class:`LimitError` if it claims more
-    than ``max_pixels`` (None: no limit).
+    than ``max_pixels``, or more than its bytes can hold (None: no such limits).
     """
     header, position = _unpack_header(data, max_pixels)
     head = data[:position]
@@ -127,9 +129,16 @@ def _unpack_header(data: bytes, max_pixels: int | None) -> tuple[Header, int]:
     height, position = _read_varint(data, position)
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         raise FormatError(f"impossible size {width} x {height}")
-    if max_pixels is not None and width * height > max_pixels:
-        raise LimitError(f"claims {width} x {height} pixels, more than the limit of {max_pixels}")
+    if max_pixels is not None:
+        _check_claim(width, height, len(data), max_pixels)
     return Header(model_id, width, height, MODES[mode], quality), position
+
+
+def _check_claim(width: int, height: int, size: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise LimitError(f"claims {width} x {height} pixels, more than the limit of {max_pixels}")
+    if width * height > max(SMALL_CLAIM, size * MAX_PIXELS_PER_BYTE):
+        raise LimitError(f"claims {width} x {height} pixels in {size} bytes, more than can be believed")
 
 
 def _unpack_chunk(data: bytes, position: int, head: bytes) -> tuple[int, bytes, int]:

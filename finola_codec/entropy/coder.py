@@ -154,4 +154,4 @@ class Reader:
     def finish(self) -> None:
         """Raise :class:`FormatError` if words are left over."""
         if not self._coder.maybe_exhausted():
-            raise FormatError("the range-coded payload is longer than its content")
+            raise FormatError("the range-coded payload does not end where its content does")
