@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from finola_codec.entropy import tables as frequency_tables
@@ -23,6 +24,8 @@ from finola_codec.nn.model import Codec
 from finola_codec.nn.prior import Prior
 from finola_codec.runtime.model import DECODER, ENCODER, HYPER_ENCODER, MANIFEST, PRIOR, Model, identify, load_model
 
+TRAINING = "training.safetensors"  # what continuing to train needs beyond what running does
+HALF = "_half"  # ends the names of weights stored as float16
 CALIBRATION_QUALITIES = (10, 30, 50, 70, 90)
 
 Integers = NDArray[np.integer]
@@ -77,6 +80,8 @@ def export(codec: Codec, folder: Path, name: str, card: str) -> Model:
     _write_onnx(_HyperAnalysis(codec), (vectors, weights), folder / HYPER_ENCODER)
     _write_onnx(_Synthesis(codec), (vectors, weights), folder / DECODER)
 
+    tables_and_scales = {k: v for k, v in codec.state_dict().items() if "log2" in k or "whitening" in k}
+    save_file(tables_and_scales, folder / TRAINING)
     (folder / "MODEL_CARD.md").write_text(card)
     _write_manifest(folder, {"format": 1, "name": name, "profile": profile.to_dict(), "bounds": bounds})
     return load_model(folder)
@@ -178,8 +183,8 @@ def _half_storage(model: onnx.ModelProto) -> onnx.ModelProto:
         if values.dtype != np.float32 or values.size < 256:
             continue
         name = tensor.name
-        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
-        casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), name + HALF))
+        casts.append(onnx.helper.make_node("Cast", [name + HALF], [name], to=onnx.TensorProto.FLOAT))
     nodes = casts + list(graph.node)
     del graph.node[:]
     graph.node.extend(nodes)

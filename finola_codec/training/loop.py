@@ -259,8 +259,8 @@ def _progress(step: int, steps: int) -> Iterator[Any]:
         yield show
 
 
-def start(config: TrainConfig, run: Path, pictures: Pictures, resume: bool) -> Trainer:
-    """A trainer in the folder ``run``: new, or continued from its checkpoint.
+def start(config: TrainConfig, run: Path, pictures: Pictures, resume: bool, init: Codec | None = None) -> Trainer:
+    """A trainer in the folder ``run``: new, from the weights of ``init`` if given, or continued from its checkpoint.
 
     Raises :class:`ConfigError` where a new run would overwrite one, or there is none to continue.
     """
@@ -271,4 +271,7 @@ def start(config: TrainConfig, run: Path, pictures: Pictures, resume: bool) -> T
     trainer = Trainer(config, run, pictures)
     if resume:
         trainer.load()
+    elif init is not None:
+        for codec in (trainer.codec.module, trainer.ema):
+            codec.load_state_dict(init.state_dict())
     return trainer

@@ -16,6 +16,7 @@ from finola_codec.errors import ModelError
 from finola_codec.nn.blocks import hat_weights
 from finola_codec.nn.export import integer_prior
 from finola_codec.nn.model import Codec
+from finola_codec.nn.restore import restore
 from finola_codec.runtime.model import Model, load_model
 
 
@@ -55,6 +56,17 @@ def test_a_tampered_model_is_refused(tiny_model: Model, tmp_path: Path) -> None:
     (folder / "prior.npz").write_bytes(data)
     with pytest.raises(ModelError, match=r"prior\.npz does not match its hash"):
         load_model(folder)
+
+
+def test_a_model_can_be_trained_further(tiny_codec: Codec, tiny_model: Model, tmp_path: Path) -> None:
+    restored = restore(tiny_model.folder).state_dict()
+    for name, value in tiny_codec.state_dict().items():
+        precision = 0.05 if name.endswith("_context") else 2e-3  # those are stored times the whitening, which is small
+        assert (restored[name] - value).abs().max() < precision, name
+    shutil.copytree(tiny_model.folder, tmp_path / "model")
+    (tmp_path / "model" / "training.safetensors").unlink()
+    with pytest.raises(ModelError, match="train the model further"):
+        restore(tmp_path / "model")
 
 
 def test_unknown_and_broken_models_are_named(tmp_path: Path) -> None:
