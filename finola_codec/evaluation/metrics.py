@@ -8,6 +8,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
+DECIMALS = 6
 MS_SSIM_SIDE = 177  # the smallest side that five scales of windows of 11 fit
 
 
@@ -19,12 +20,9 @@ def measure(original: Image.Image, decoded: Image.Image) -> dict[str, float | No
     """
     a, b = np.asarray(original), np.asarray(decoded)
     luma = [np.asarray(picture.convert("L")) for picture in (original, decoded)]
-    return {
-        "psnr": _psnr(a, b),
-        "psnr_y": _psnr(*luma),
-        "ssim": _ssim(a, b),
-        "ms_ssim": _ms_ssim(a, b),
-    }
+    found = {"psnr": _psnr(a, b), "psnr_y": _psnr(*luma), "ssim": _ssim(a, b), "ms_ssim": _ms_ssim(a, b)}
+    # Beyond these decimals the order of summation shows, and that depends on how many threads there are.
+    return {name: None if value is None else round(value, DECIMALS) for name, value in found.items()}
 
 
 def _psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -43,5 +41,5 @@ def _ssim(a: np.ndarray, b: np.ndarray) -> float | None:
 def _ms_ssim(a: np.ndarray, b: np.ndarray) -> float | None:
     if min(a.shape[:2]) < MS_SSIM_SIDE:
         return None
-    x, y = (torch.from_numpy(p.copy()).permute(2, 0, 1)[None].float() for p in (a, b))
+    x, y = (torch.from_numpy(p.copy()).permute(2, 0, 1)[None].double() for p in (a, b))
     return float(multiscale_structural_similarity_index_measure(x, y, data_range=255.0))
