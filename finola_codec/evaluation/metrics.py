@@ -21,7 +21,6 @@ def measure(original: Image.Image, decoded: Image.Image) -> dict[str, float | No
     a, b = np.asarray(original), np.asarray(decoded)
     luma = [np.asarray(picture.convert("L")) for picture in (original, decoded)]
     found = {"psnr": _psnr(a, b), "psnr_y": _psnr(*luma), "ssim": _ssim(a, b), "ms_ssim": _ms_ssim(a, b)}
-    # Beyond these decimals the order of summation shows, and that depends on how many threads there are.
     return {name: None if value is None else round(value, DECIMALS) for name, value in found.items()}
 
 
@@ -41,5 +40,10 @@ def _ssim(a: np.ndarray, b: np.ndarray) -> float | None:
 def _ms_ssim(a: np.ndarray, b: np.ndarray) -> float | None:
     if min(a.shape[:2]) < MS_SSIM_SIDE:
         return None
-    x, y = (torch.from_numpy(p.copy()).permute(2, 0, 1)[None].double() for p in (a, b))
-    return float(multiscale_structural_similarity_index_measure(x, y, data_range=255.0))
+    x, y = (torch.from_numpy(p.copy()).permute(2, 0, 1)[None].float() for p in (a, b))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # float32 sums depend on how many there are; results must not
+    try:
+        return float(multiscale_structural_similarity_index_measure(x, y, data_range=255.0))
+    finally:
+        torch.set_num_threads(threads)
