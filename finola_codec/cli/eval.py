@@ -14,9 +14,7 @@ from finola_codec.runtime.model import DEFAULT_MODEL
 @click.command("eval")
 @click.argument("images")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the results.")
-@click.option(
-    "--codecs", default="jpeg,webp,jpeg2000,avif", show_default=True, help="Beside ours; also jxl, heic, vvc."
-)
+@click.option("--codecs", default="jpeg,webp,jpeg2000,avif", show_default=True, help="Beside ours; also jxl, heic.")
 @click.option("--model", "models", multiple=True, default=[DEFAULT_MODEL], show_default=True, help="Ours; repeatable.")
 @click.option(
     "--published", type=click.Path(exists=True, path_type=Path), help="JSON of published curves, for the plot."
