@@ -67,18 +67,12 @@ def decode(
     """Decode the bytes of a .fin file; its ICC profile and EXIF are in the picture's ``info``.
 
     The model is found by the id in the file unless ``model`` is given, and then uses as many ``threads``, 0 for
-    all. Raises :class:`FormatError` for damaged
-    or foreign data, :class:`LimitError` for more than ``max_pixels``, :class:`ModelError` where the model
-    is missing or is not the one that the file was written with.
+    all. Raises :class:`FormatError` for damaged or foreign data, :class:`LimitError` for more than ``max_pixels``,
+    :class:`ModelError` where the model is missing or is not the one that the file was written with.
     """
     header, chunks = container.unpack(data, max_pixels)
     model = _model_of(header, model, threads)
-    y = _integers(header, chunks, model)
-    pixels = model.pixels.synthesise(y, header.quality, header.height, header.width)
-    alpha = None
-    if ALPHA in chunks:
-        alpha = images.unpack_alpha(chunks[ALPHA], header.height, header.width)
-    return images.from_planes(Planes(pixels, header.mode, alpha, chunks.get(ICC), chunks.get(EXIF)))
+    return _picture(header, chunks, model, _integers(header, chunks, model))
 
 
 def salvage(
@@ -99,12 +93,8 @@ def salvage(
     model = _model_of(header, model, threads)
     grid = model.pixels.grid(header.height, header.width)
     y, intact = model.prior.salvage(chunks[HYPER], chunks.get(VECTORS, b""), grid, header.quality)
-    pixels = model.pixels.synthesise(y, header.quality, header.height, header.width)
-    alpha = None
-    if header.mode.endswith("A"):
-        alpha = images.unpack_alpha(chunks.get(ALPHA, images.OPAQUE), header.height, header.width)
     problems.append(f"{intact} of {len(list(model.prior.spec.steps()))} steps of the vectors were recovered")
-    return images.from_planes(Planes(pixels, header.mode, alpha, chunks.get(ICC), chunks.get(EXIF))), problems
+    return _picture(header, chunks, model, y), problems
 
 
 def info(data: bytes) -> dict[str, Any]:
@@ -164,6 +154,14 @@ def _with_psnr(model: Model, planes: Planes, encoded: _Encoded) -> tuple[float, 
 def _integers(header: Header, chunks: Mapping[int, bytes], model: Model) -> NDArray[np.int32]:
     grid = model.pixels.grid(header.height, header.width)
     return model.prior.decode(chunks[HYPER], chunks[VECTORS], grid, header.quality)
+
+
+def _picture(header: Header, chunks: Mapping[int, bytes], model: Model, y: NDArray[np.int32]) -> Image.Image:
+    pixels = model.pixels.synthesise(y, header.quality, header.height, header.width)
+    alpha = None
+    if header.mode.endswith("A"):  # missing only where a damaged file is salvaged
+        alpha = images.unpack_alpha(chunks.get(ALPHA, images.OPAQUE), header.height, header.width)
+    return images.from_planes(Planes(pixels, header.mode, alpha, chunks.get(ICC), chunks.get(EXIF)))
 
 
 def _extras(planes: Planes) -> dict[int, bytes]:

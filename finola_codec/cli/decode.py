@@ -12,7 +12,7 @@ from PIL import Image
 
 from finola_codec import codec, images
 from finola_codec.cli import files, options
-from finola_codec.errors import FinolaError, IncompleteError
+from finola_codec.errors import IncompleteError
 from finola_codec.runtime.model import load_model
 
 
@@ -55,19 +55,16 @@ class _Decoding:
     def __call__(self, job: files.Job, threads: int) -> None:
         source, target = job
         files.check_target(target, self.force)
-        name = "standard input" if source == files.STREAM else source
         data = files.read(source)
         model = load_model(self.model, threads) if self.model else None
         out = io.BytesIO()
         decode = codec.salvage if self.salvage else _whole
-        try:
+        with files.naming(source):
             image, problems = decode(data, model=model, max_pixels=self.max_pixels, threads=threads)
             images.save(image, out, ".png" if target == files.STREAM else Path(target).suffix)
-        except FinolaError as error:
-            raise type(error)(f"{name}: {error}") from error
         files.write(target, out.getvalue(), self.make_folder)
         if problems:
-            raise IncompleteError(f"{name}: salvaged: {'; '.join(problems)}")
+            raise IncompleteError(f"{files.name_of(source)}: salvaged: {'; '.join(problems)}")
 
 
 def _whole(data: bytes, **options: Any) -> tuple[Image.Image, list[str]]:

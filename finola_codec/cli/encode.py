@@ -11,7 +11,6 @@ import click
 
 from finola_codec import codec, images
 from finola_codec.cli import files, options
-from finola_codec.errors import FinolaError
 from finola_codec.runtime.model import DEFAULT_MODEL, load_model
 
 
@@ -66,9 +65,8 @@ class _Encoding:
     def __call__(self, job: files.Job, threads: int) -> None:
         source, target = job
         files.check_target(target, self.force)
-        name = "standard input" if source == files.STREAM else source
-        image = images.read(io.BytesIO(files.read(source)), name, self.max_pixels)
-        try:
+        image = images.read(io.BytesIO(files.read(source)), files.name_of(source), self.max_pixels)
+        with files.naming(source):
             encoded = codec.encode(
                 image,
                 self.quality,
@@ -77,8 +75,6 @@ class _Encoding:
                 target_bytes=self.target_bytes,
                 target_psnr=self.target_psnr,
             )
-        except FinolaError as error:
-            raise type(error)(f"{name}: {error}") from error
         files.write(target, encoded, self.make_folder)
 
 

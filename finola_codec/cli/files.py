@@ -95,6 +95,20 @@ def _progress(done: Iterator[str | None], total: int, label: str) -> Iterator[It
         yield iter(bar)
 
 
+def name_of(source: str) -> str:
+    """How an input is called in messages."""
+    return "standard input" if source == STREAM else source
+
+
+@contextlib.contextmanager
+def naming(source: str) -> Iterator[None]:
+    """Put the name of an input before what is wrong with it."""
+    try:
+        yield
+    except FinolaError as error:
+        raise type(error)(f"{name_of(source)}: {error}") from error
+
+
 def read(source: str) -> bytes:
     """The bytes of a file or of standard input. Raises :class:`FinolaError` where there is none."""
     if source == STREAM:

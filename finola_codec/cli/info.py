@@ -8,7 +8,6 @@ import click
 
 from finola_codec import codec
 from finola_codec.cli import files
-from finola_codec.errors import FinolaError
 
 
 @click.command()
@@ -18,13 +17,11 @@ from finola_codec.errors import FinolaError
 @click.option("--model", help="To verify with; by default the shipped one that the file names.")
 def info(file: str, as_json: bool, verify: bool, model: str | None) -> None:
     """Print what a .fin FILE says of itself: size, quality, model, chunks."""
-    try:
-        data = files.read(file)
+    data = files.read(file)
+    with files.naming(file):
         found = codec.info(data)
         if verify:
             found["integers"] = codec.fingerprint(data, model=model)
-    except FinolaError as error:
-        raise type(error)(f"{file}: {error}") from error
     if as_json:
         click.echo(json.dumps({"file": file} | found))
         return
