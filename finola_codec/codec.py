@@ -14,10 +14,13 @@ from PIL import Image
 
 from finola_codec import container, images
 from finola_codec.container import ALPHA, EXIF, HYPER, ICC, VECTORS, Header
-from finola_codec.entropy.exact import QUALITIES, Payloads
+from finola_codec.entropy.coding import QUALITIES, Payloads
 from finola_codec.errors import ConfigError, ModelError
 from finola_codec.images import Planes
 from finola_codec.runtime.model import DEFAULT_MODEL, Model, find_model, load_model
+
+DEFAULT_EFFORT, MAX_EFFORT = 5, 9
+REFINEMENTS = {7: 8, 8: 24, 9: 80}  # iterations of gradient descent by effort
 
 
 def encode(
@@ -25,6 +28,7 @@ def encode(
     quality: int = 50,
     *,
     model: Model | str | Path = DEFAULT_MODEL,
+    effort: int = DEFAULT_EFFORT,
     target_bpp: float | None = None,
     target_bytes: int | None = None,
     target_psnr: float | None = None,
@@ -33,8 +37,10 @@ def encode(
 
     ``quality`` runs from 1 to 100. Instead of it one target may be given: ``target_bpp`` (bits per pixel) or
     ``target_bytes`` for the best quality that does not exceed it, ``target_psnr`` (dB, RGB) for the lowest
-    quality that reaches it. Raises :class:`ConfigError` for a quality out of range or a target that no quality
-    meets, :class:`ImageError` for a picture without pixels, :class:`ModelError` for an unknown model.
+    quality that reaches it. ``effort`` 0 rounds, 1 to 6 choose every number by what it costs and brings, 7 to 9 also
+    refine the vectors by gradient descent (8, 24 and 80 iterations; they need the extra ``[train]``).
+
+    Raises :class:`ConfigError` for a quality or effort out of range or a target that no quality meets, :class:`ImageError` for a picture without pixels, :class:`ModelError` for an unknown model.
 
     >>> import skimage.data
     >>> cat = Image.fromarray(skimage.data.cat())
@@ -44,17 +50,23 @@ def encode(
     """
     if not 1 <= quality <= QUALITIES:
         raise ConfigError(f"quality {quality} is not within 1..{QUALITIES}")
+    if not 0 <= effort <= MAX_EFFORT:
+        raise ConfigError(f"effort {effort} is not within 0..{MAX_EFFORT}")
     model = _open(model)
     planes = images.to_planes(image)
     extras = _extras(planes)
+
+    def attempt(quality: int) -> _Encoded:
+        return _encode(model, planes, extras, quality, effort)
+
     pixels = planes.pixels.shape[0] * planes.pixels.shape[1]
     if target_bpp is not None:
         target_bytes = int(target_bpp * pixels / 8)
     if target_bytes is not None:
-        return _largest_within(lambda q: _encode(model, planes, extras, q).data, target_bytes)
+        return _largest_within(lambda q: attempt(q).data, target_bytes)
     if target_psnr is not None:
-        return _first_reaching(lambda q: _with_psnr(model, planes, _encode(model, planes, extras, q)), target_psnr)
-    return _encode(model, planes, extras, quality).data
+        return _first_reaching(lambda q: _with_psnr(model, planes, attempt(q)), target_psnr)
+    return attempt(quality).data
 
 
 def decode(
@@ -93,7 +105,7 @@ def salvage(
     model = _model_of(header, model, threads)
     grid = model.pixels.grid(header.height, header.width)
     y, intact = model.prior.salvage(chunks[HYPER], chunks.get(VECTORS, b""), grid, header.quality)
-    problems.append(f"{intact} of {len(list(model.prior.spec.steps()))} steps of the vectors were recovered")
+    problems.append(f"{intact} of {model.prior.batches(grid)} parts of the vectors were recovered")
     return _picture(header, chunks, model, y), problems
 
 
@@ -135,13 +147,26 @@ class _Encoded:
     quality: int
 
 
-def _encode(model: Model, planes: Planes, extras: dict[int, bytes], quality: int) -> _Encoded:
+def _encode(model: Model, planes: Planes, extras: dict[int, bytes], quality: int, effort: int) -> _Encoded:
     height, width = planes.pixels.shape[:2]
     y, z = model.pixels.analyse(planes.pixels, quality)
-    payloads = model.prior.encode(y, z, quality, model.price(quality))
+    if effort in REFINEMENTS:
+        y = _refined(model, planes.pixels, y, quality, REFINEMENTS[effort])
+        z = model.pixels.hyper(y, quality)
+    payloads = model.prior.encode(y, z, quality, model.price(quality) if effort else None)
     header = Header(model.id, width, height, planes.mode, quality)
     data = container.pack(header, {HYPER: payloads.hyper, VECTORS: payloads.vectors} | extras)
     return _Encoded(data, payloads, quality)
+
+
+def _refined(
+    model: Model, pixels: NDArray[np.uint8], y: NDArray[np.float32], quality: int, iterations: int
+) -> NDArray[np.float32]:
+    try:
+        from finola_codec.nn.refine import refine  # the one place where encoding may need torch
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"effort 7 to 9 need {error.name}: pip install 'finola-codec[train]'") from error
+    return refine(model, pixels, y, quality, iterations)
 
 
 def _with_psnr(model: Model, planes: Planes, encoded: _Encoded) -> tuple[float, bytes]:

@@ -13,8 +13,8 @@ from PIL import Image
 
 from finola_codec.nn.export import export
 from finola_codec.nn.klt import init_from_crops
-from finola_codec.nn.model import Codec
-from finola_codec.nn.profiles import FINOLA_TINY
+from finola_codec.nn.model import Codec, build
+from finola_codec.nn.profiles import FINOLA_TINY, FINOLA_TINY_TILE, Profile
 from finola_codec.runtime.model import Model
 from finola_codec.training.data import to_tensor
 
@@ -32,11 +32,10 @@ def crops() -> torch.Tensor:
     return to_tensor([p[r : r + 128, c : c + 128] for p in pictures for r in (0, 160) for c in (0, 200)])
 
 
-@pytest.fixture(scope="session")
-def tiny_codec(crops: torch.Tensor) -> Codec:
-    """A codec of the tiny profile: the KLT, and everywhere else weights that are neither zero nor trained."""
+def _untrained(profile: Profile, crops: torch.Tensor) -> Codec:
+    """The KLT, and everywhere else weights that are neither zero nor trained."""
     torch.manual_seed(0)
-    codec = Codec(FINOLA_TINY)
+    codec = build(profile)
     init_from_crops(codec, crops)
     with torch.no_grad():
         for name, parameter in codec.named_parameters():
@@ -46,9 +45,34 @@ def tiny_codec(crops: torch.Tensor) -> Codec:
 
 
 @pytest.fixture(scope="session")
+def tiny_codec(crops: torch.Tensor) -> Codec:
+    """A codec of the tiny profile with blocks of 16."""
+    return _untrained(FINOLA_TINY, crops)
+
+
+@pytest.fixture(scope="session")
+def tiny_tile_codec(crops: torch.Tensor) -> Codec:
+    """A codec of the tiny profile with tiles of 64."""
+    return _untrained(FINOLA_TINY_TILE, crops)
+
+
+@pytest.fixture(scope="session")
 def tiny_model(tiny_codec: Codec, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """The tiny codec, exported."""
     return export(tiny_codec, tmp_path_factory.mktemp("models") / "finola-tiny", "finola-tiny", "A model for tests.")
+
+
+@pytest.fixture(scope="session")
+def tiny_tile_model(tiny_tile_codec: Codec, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """The tiny codec with tiles, exported."""
+    name = "finola-tiny-tile"
+    return export(tiny_tile_codec, tmp_path_factory.mktemp("models") / name, name, "A model for tests.")
+
+
+@pytest.fixture(params=["tiny_model", "tiny_tile_model"])
+def either_model(request: pytest.FixtureRequest) -> Model:
+    """A model of each family."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")

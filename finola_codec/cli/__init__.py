@@ -15,6 +15,7 @@ from finola_codec.cli.encode import encode
 from finola_codec.cli.eval import evaluate
 from finola_codec.cli.export import export
 from finola_codec.cli.info import info
+from finola_codec.cli.paper import paper
 from finola_codec.cli.train import train
 from finola_codec.errors import FinolaError
 
@@ -47,5 +48,5 @@ def main() -> None:
     """A learned image codec: encode pictures as .fin files, decode them, train it on pictures of your own."""
 
 
-for _command in (encode, decode, info, train, export, evaluate, compare, batch):
+for _command in (encode, decode, info, train, export, evaluate, compare, batch, paper):
     main.add_command(_command)

@@ -22,6 +22,7 @@ from finola_codec.runtime.model import DEFAULT_MODEL, load_model
 @click.option("--target-bpp", type=click.FloatRange(min=0, min_open=True), help="The best quality within it.")
 @click.option("--target-bytes", type=click.IntRange(min=1), help="The best quality within it.")
 @click.option("--target-psnr", type=click.FloatRange(min=0, min_open=True), help="The fewest bytes that reach it, dB.")
+@options.effort
 @options.force
 @options.threads
 @options.max_pixels
@@ -33,6 +34,7 @@ def encode(
     target_bpp: float | None,
     target_bytes: int | None,
     target_psnr: float | None,
+    effort: int,
     force: bool,
     threads: int,
     max_pixels: int,
@@ -46,7 +48,7 @@ def encode(
         raise click.UsageError("give one of --quality, --target-bpp, --target-bytes and --target-psnr")
     load_model(model, threads)  # an unknown one is refused before any file is read
     work = _Encoding(
-        model, quality or 50, target_bpp, target_bytes, target_psnr, force, out_dir is not None, max_pixels
+        model, quality or 50, target_bpp, target_bytes, target_psnr, effort, force, out_dir is not None, max_pixels
     )
     files.run(files.jobs(paths, out_dir, ".fin", _picture_suffixes), work, threads, "Encoding")
 
@@ -58,6 +60,7 @@ class _Encoding:
     target_bpp: float | None
     target_bytes: int | None
     target_psnr: float | None
+    effort: int
     force: bool
     make_folder: bool
     max_pixels: int
@@ -71,6 +74,7 @@ class _Encoding:
                 image,
                 self.quality,
                 model=load_model(self.model, threads),
+                effort=self.effort,
                 target_bpp=self.target_bpp,
                 target_bytes=self.target_bytes,
                 target_psnr=self.target_psnr,

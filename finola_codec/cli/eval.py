@@ -14,7 +14,12 @@ from finola_codec.runtime.model import DEFAULT_MODEL
 @click.command("eval")
 @click.argument("images")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the results.")
-@click.option("--codecs", default="jpeg,webp,jpeg2000,avif", show_default=True, help="Beside ours; also jxl, heic.")
+@click.option(
+    "--codecs",
+    default="jpeg,webp,jpeg2000,avif",
+    show_default=True,
+    help="Beside ours; also jxl and heic (wheels), mozjpeg, bpg and vvc (programs).",
+)
 @click.option("--model", "models", multiple=True, default=[DEFAULT_MODEL], show_default=True, help="Ours; repeatable.")
 @click.option(
     "--published", type=click.Path(exists=True, path_type=Path), help="JSON of published curves, for the plot."
@@ -44,10 +49,13 @@ def evaluate(
 
     from finola_codec.evaluation import html as page
     from finola_codec.evaluation import pictures, rd, report, sweep
+    from finola_codec.evaluation.codecs import missing
     from finola_codec.parallel import Engine
 
     plan = sweep.Plan(tuple(c for c in codecs.split(",") if c), models, resize, center_crop)
     chosen = plan.open()
+    for reason in missing().values():
+        click.echo(f"finola-codec: not compared: {reason}", err=True)
     found = pictures.find(images)
     where = Engine(workers, engine == "ray", address)
     for record in track(

@@ -8,10 +8,18 @@ from typing import Any
 
 import click
 
+from finola_codec.codec import DEFAULT_EFFORT
 from finola_codec.container import DEFAULT_MAX_PIXELS
 
 paths = click.argument("paths", nargs=-1, required=True, metavar="IN OUT | IN... --out-dir DIR")
 out_dir = click.option("--out-dir", type=click.Path(path_type=Path), help="Folder for the results; created if missing.")
+effort = click.option(
+    "--effort",
+    type=click.IntRange(0, 9),
+    default=DEFAULT_EFFORT,
+    show_default=True,
+    help="0 rounds; from 1 rate-distortion optimised; 7 to 9 by gradient descent, with torch.",
+)
 force = click.option("--force", is_flag=True, help="Overwrite files that exist.")
 threads = click.option("--threads", type=click.IntRange(min=0), default=0, help="CPU threads; 0, the default, for all.")
 max_pixels = click.option(

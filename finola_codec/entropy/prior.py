@@ -1,7 +1,7 @@
 """The prior, described once: what predicts mean and scale of every quantized number.
 
 Training runs this description on torch tensors (:mod:`finola_codec.nn.prior`), coding runs it on exact
-integers (:mod:`finola_codec.entropy.exact`). Both hand their arithmetic over as an :class:`Arithmetic`, so
+integers (:mod:`finola_codec.entropy.hyperprior`). Both hand their arithmetic over as an :class:`Arithmetic`, so
 that the two cannot drift apart in structure; a test holds their results together.
 
 The grid of C-vectors is coded in ``2 * len(groups)`` steps: channel groups in turn, and in each group first

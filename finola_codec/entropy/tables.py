@@ -46,6 +46,16 @@ class Tables:
         extra = np.where(outside, 2 * np.log2(np.maximum(1, np.abs(residuals) - reach)) + 5, 0)
         return self._costs[self._starts[bins] + symbols] + extra.astype(np.float32)
 
+    def no_counts(self) -> NDArray[np.int64]:
+        """Zeros (BINS, 2 * largest reach + 1), for :meth:`add_counts`."""
+        return np.zeros((BINS, 2 * int(self.reach.max()) + 1), np.int64)
+
+    def add_counts(self, counts: NDArray[np.int64], residuals: NDArray[np.int32], bins: NDArray[np.uint8]) -> None:
+        """Count how often each residual, zero in the middle, occurs under each table; not those out of reach."""
+        reach = counts.shape[1] // 2
+        within = np.abs(residuals) <= reach
+        np.add.at(counts, (bins[within], residuals[within] + reach), 1)
+
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
         return np.cumsum(2 * self.reach.astype(np.int64) + 2) - (2 * self.reach + 2)

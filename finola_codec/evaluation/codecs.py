@@ -13,6 +13,7 @@ from PIL import Image, features
 
 from finola_codec import codec
 from finola_codec.errors import ConfigError
+from finola_codec.evaluation.commands import BPG, MOZJPEG, VVC
 from finola_codec.runtime.model import Model, load_model
 
 
@@ -105,17 +106,33 @@ HEIC = PillowCodec("heic", "HEIF", (5, 12, 20, 28, 36, 44, 52, 60, 68, 76, 84, 9
 # What each codec needs: a feature of Pillow, or a plugin and the wheel that holds it.
 _FEATURES = {"webp": "webp", "jpeg2000": "jpg_2000", "avif": "avif"}
 _PLUGINS = {"jxl": ("pillow_jxl", "pillow-jxl-plugin"), "heic": ("pillow_heif", "pillow-heif")}
-KNOWN = {c.name: c for c in (JPEG, WEBP, JPEG2000, AVIF, JXL, HEIC)}
+_PILLOW = {c.name: c for c in (JPEG, WEBP, JPEG2000, AVIF, JXL, HEIC)}
+_COMMANDS = {c.name: c for c in (MOZJPEG, BPG, VVC)}
+KNOWN = (*_PILLOW, *_COMMANDS)
 DEFAULT = ("jpeg", "webp", "jpeg2000", "avif")
 
 
 def find(names: Sequence[str], models: Sequence[str | Path], threads: int = 0) -> list[ImageCodec]:
     """The codecs called ``names`` and our ``models``. Raises :class:`ConfigError` for one that cannot run here."""
-    return [*(FinolaCodec(load_model(m, threads)) for m in models), *map(_pillow, names)]
+    return [*(FinolaCodec(load_model(m, threads)) for m in models), *map(_other, names)]
 
 
-def _pillow(name: str) -> ImageCodec:
-    if name not in KNOWN:
+def missing() -> dict[str, str]:
+    """Why each of the codecs that cannot run here cannot."""
+    reasons = {}
+    for name in KNOWN:
+        try:
+            _other(name)
+        except ConfigError as error:
+            reasons[name] = str(error)
+    return reasons
+
+
+def _other(name: str) -> ImageCodec:
+    if name in _COMMANDS:
+        _COMMANDS[name].check()
+        return _COMMANDS[name]
+    if name not in _PILLOW:
         raise ConfigError(f"no codec {name!r}; known are {', '.join(KNOWN)}")
     if name in _FEATURES and not features.check(_FEATURES[name]):
         raise ConfigError(f"this Pillow was built without {name}")
@@ -127,4 +144,4 @@ def _pillow(name: str) -> ImageCodec:
             raise ConfigError(f"{name} needs the wheel {wheel}: pip install {wheel}") from error
         if name == "heic":
             plugin.register_heif_opener()
-    return KNOWN[name]
+    return _PILLOW[name]

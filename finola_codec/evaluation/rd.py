@@ -20,11 +20,16 @@ Point = tuple[float, float]  # bpp, dB
 
 @dataclass(frozen=True)
 class Delta:
-    """BD-rate (percent; negative: the test needs fewer bits) over an interval of quality that both curves cover."""
+    """BD-rate (percent; negative: the test needs fewer bits) over an interval of quality that both curves cover.
+
+    ``gain`` is the BD-PSNR (dB, or the unit of another metric; positive: the test is better) over the rates that both
+    cover, None where they cover none.
+    """
 
     rate: float
     low: float  # dB
     high: float
+    gain: float | None
 
 
 def by_image(records: Iterable[Mapping[str, Any]], metric: str = "psnr") -> dict[str, dict[str, list[Point]]]:
@@ -60,18 +65,25 @@ def delta(anchor: list[Point], test: list[Point], bpp_range: tuple[float, float]
     rate = bjontegaard.bd_rate(
         anchor_rate, anchor_quality, test_rate, test_quality, METHOD, require_matching_points=False, min_overlap=0
     )
-    return Delta(float(rate), low, high)
+    gain = None
+    if max(anchor_rate[0], test_rate[0]) < min(anchor_rate[-1], test_rate[-1]):
+        gain = bjontegaard.bd_psnr(
+            anchor_rate, anchor_quality, test_rate, test_quality, METHOD, require_matching_points=False, min_overlap=0
+        )
+    return Delta(float(rate), low, high, None if gain is None else float(gain))
 
 
 def mean_delta(records: Iterable[Mapping[str, Any]], anchor: str, test: str, metric: str = "psnr") -> Delta | None:
-    """The mean over the images of the BD-rate of each, and the widest interval that one of them covers."""
+    """The mean over the images of the deltas of each, and the widest interval that one of them covers."""
     points = by_image(records, metric)
     images = points.get(anchor, {}).keys() & points.get(test, {}).keys()
     each = [delta(points[anchor][i], points[test][i]) for i in sorted(images)]
     found = [d for d in each if d is not None]
     if not found or len(found) < len(each):  # an average over some of the images would flatter
         return None
-    return Delta(float(np.mean([d.rate for d in found])), min(d.low for d in found), max(d.high for d in found))
+    gains = [d.gain for d in found if d.gain is not None]
+    gain = float(np.mean(gains)) if len(gains) == len(found) else None
+    return Delta(float(np.mean([d.rate for d in found])), min(d.low for d in found), max(d.high for d in found), gain)
 
 
 def quality_at(curve: list[Point], bpp: float) -> float | None:

@@ -41,8 +41,8 @@ def write(records: Sequence[Mapping[str, Any]], out: Path, published: Mapping[st
     return summary
 
 
-def _as_dict(delta: rd.Delta | None) -> dict[str, float] | None:
-    return None if delta is None else {k: round(v, 3) for k, v in vars(delta).items()}
+def _as_dict(delta: rd.Delta | None) -> dict[str, float | None] | None:
+    return None if delta is None else {k: v if v is None else round(v, 3) for k, v in vars(delta).items()}
 
 
 def _plot(curves: Mapping[str, Any], metric: str, out: Path, published: Mapping[str, list[rd.Point]]) -> None:

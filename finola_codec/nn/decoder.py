@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from finola_codec.nn.blocks import Stage, conv, zero_init
 from finola_codec.nn.finola import Finola, grow_map
-from finola_codec.nn.profiles import Profile
+from finola_codec.nn.profiles import BlockProfile
 
 
 class Decoder(nn.Module):
@@ -18,7 +18,7 @@ class Decoder(nn.Module):
     inverse of the encoder's linear shortcut.
     """
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: BlockProfile) -> None:
         super().__init__()
         c, seed, width, anchors = profile.channels, profile.seed_channels, profile.decoder_width, profile.anchors
         self.patch = profile.patch

@@ -7,36 +7,45 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finola_codec.nn.blocks import Stage, conv, zero_init
-from finola_codec.nn.profiles import Profile
+from finola_codec.nn.profiles import BlockProfile
 
 
-class Encoder(nn.Module):
-    """Convolutions at stride 4, 8 and 16 beside a linear shortcut, the Karhunen-Loeve transform of a block.
+class Trunk(nn.Module):
+    """Residual blocks at stride 4, 8 and 16."""
 
-    The last layer starts at zero, so an untrained encoder is the shortcut alone: already a working transform.
-    """
-
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, widths: tuple[int, int, int], depths: tuple[int, int, int], anchors: int) -> None:
         super().__init__()
-        w4, w8, w16 = profile.encoder_widths
-        d4, d8, d16 = profile.encoder_depths
-        anchors = profile.anchors
-        self.block = profile.block
-        self.shortcut = conv(3 * profile.block**2, profile.channels, 1)
+        w4, w8, w16 = widths
+        d4, d8, d16 = depths
         self.stem = conv(3 * 4 * 4, w4)
         self.stage4 = Stage(w4, d4, anchors)
         self.down8 = conv(w4, w8, 2, 2)
         self.stage8 = Stage(w8, d8, anchors)
         self.down16 = conv(w8, w16, 2, 2)
         self.stage16 = Stage(w16, d16, anchors)
-        self.head = zero_init(conv(w16, profile.channels, 1))
+
+    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Pixels (N, 3, H, W) to a map (N, W16, H/16, W/16)."""
+        f = self.stage4(self.stem(F.pixel_unshuffle(x, 4)), weights)
+        f = self.stage8(self.down8(f), weights)
+        return self.stage16(self.down16(f), weights)
+
+
+class Encoder(Trunk):
+    """Convolutions beside a linear shortcut, the Karhunen-Loeve transform of a block.
+
+    The last layer starts at zero, so an untrained encoder is the shortcut alone: already a working transform.
+    """
+
+    def __init__(self, profile: BlockProfile) -> None:
+        super().__init__(profile.encoder_widths, profile.encoder_depths, profile.anchors)
+        self.block = profile.block
+        self.shortcut = conv(3 * profile.block**2, profile.channels, 1)
+        self.head = zero_init(conv(profile.encoder_widths[-1], profile.channels, 1))
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         """Pixels (N, 3, H, W) in [-0.5, 0.5], H and W multiples of 16, to vectors (N, C, H/16, W/16)."""
-        f = self.stage4(self.stem(F.pixel_unshuffle(x, 4)), weights)
-        f = self.stage8(self.down8(f), weights)
-        f = self.stage16(self.down16(f), weights)
-        detail = self.head(f)
+        detail = self.head(super().forward(x, weights))
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 is coarser than the finest quantizer steps
             return self.shortcut(F.pixel_unshuffle(x, self.block)) + detail.float()
 
@@ -44,7 +53,7 @@ class Encoder(nn.Module):
 class HyperEncoder(nn.Module):
     """C-vectors to one hyper vector for each ``hyper_patch`` x ``hyper_patch`` of them."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: BlockProfile) -> None:
         super().__init__()
         c, width = profile.channels, profile.encoder_widths[-1]
         self.stem = conv(c, width, 1)

@@ -15,12 +15,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from finola_codec.entropy import tables as frequency_tables
-from finola_codec.entropy.exact import DIRECTIONS, QUALITIES, ExactPrior, interpolation
+from finola_codec.entropy.coding import QUALITIES, ExactPrior, interpolation
+from finola_codec.entropy.factorised import FactorisedPrior as ExactFactorisedPrior
 from finola_codec.entropy.fixed import ACTIVATION_BITS, ONE, WEIGHT_BITS, quantize
+from finola_codec.entropy.hyperprior import DIRECTIONS, HyperPrior
 from finola_codec.entropy.scales import BINS, BINS_PER_OCTAVE, LOG2_MIN
 from finola_codec.entropy.tables import Tables
 from finola_codec.nn.blocks import QualityTable
-from finola_codec.nn.model import Codec
+from finola_codec.nn.factorised import FactorisedPrior
+from finola_codec.nn.model import BlockCodec, Codec, TileCodec
 from finola_codec.nn.prior import Prior
 from finola_codec.runtime.model import DECODER, ENCODER, HYPER_ENCODER, MANIFEST, PRIOR, Model, identify, load_model
 
@@ -41,7 +44,7 @@ class _Analysis(nn.Module):
 
 
 class _HyperAnalysis(nn.Module):
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: BlockCodec) -> None:
         super().__init__()
         self.prior, self.hyper_encoder = codec.prior, codec.hyper_encoder
 
@@ -52,10 +55,10 @@ class _HyperAnalysis(nn.Module):
 class _Synthesis(nn.Module):
     def __init__(self, codec: Codec) -> None:
         super().__init__()
-        self.prior, self.decoder = codec.prior, codec.decoder
+        self.codec = codec
 
     def forward(self, y: Tensor, weights: Tensor) -> Tensor:
-        return self.decoder(y, self.prior.whiten(y), weights)
+        return self.codec.synthesise(y, weights)
 
 
 def export(codec: Codec, folder: Path, name: str, card: str) -> Model:
@@ -67,24 +70,43 @@ def export(codec: Codec, folder: Path, name: str, card: str) -> Model:
     codec = codec.eval().float().cpu()
     profile = codec.profile
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = integer_prior(codec.prior)
     tables = frequency_tables.build()
-    bounds = ExactPrior(profile.prior, arrays, tables).bounds()
+    arrays, prior = _exact(codec, tables)
     _write_prior(folder, arrays, tables)
 
+    # Some sizes for the exporter to trace; every size is dynamic.
+    block, side = profile.block, 8 if profile.block < 64 else 2
     weights = torch.full((1, profile.anchors), 1 / profile.anchors)
-    side = 8  # of the example grid; every size is dynamic
-    pixels = torch.zeros(1, 3, side * profile.block, side * profile.block)
     vectors = torch.zeros(1, profile.channels, side, side)
-    _write_onnx(_Analysis(codec), (pixels, weights), folder / ENCODER)
-    _write_onnx(_HyperAnalysis(codec), (vectors, weights), folder / HYPER_ENCODER)
-    _write_onnx(_Synthesis(codec), (vectors, weights), folder / DECODER)
+    _write_onnx(_Analysis(codec), (torch.zeros(1, 3, side * block, side * block), weights), folder / ENCODER, block)
+    if isinstance(codec, BlockCodec):
+        _write_onnx(_HyperAnalysis(codec), (vectors, weights), folder / HYPER_ENCODER, codec.profile.hyper_patch)
+    _write_onnx(_Synthesis(codec), (vectors, weights), folder / DECODER, 1)
 
-    tables_and_scales = {k: v for k, v in codec.state_dict().items() if "log2" in k or "whitening" in k}
-    save_file(tables_and_scales, folder / TRAINING)
+    save_file(_not_stored(codec, folder), folder / TRAINING)
     (folder / "MODEL_CARD.md").write_text(card)
-    _write_manifest(folder, {"format": 1, "name": name, "profile": profile.to_dict(), "bounds": bounds})
+    _write_manifest(folder, {"format": 1, "name": name, "profile": profile.to_dict(), "bounds": prior.bounds()})
     return load_model(folder)
+
+
+def stored_weights(folder: Path) -> dict[str, NDArray[np.float32]]:
+    """The weights that the ONNX files of a model hold under their own names."""
+    graphs = [onnx.load(path).graph for path in sorted(folder.glob("*.onnx"))]
+    return {
+        tensor.name.removesuffix(HALF).removeprefix("codec."): onnx.numpy_helper.to_array(tensor).astype(np.float32)
+        for graph in graphs
+        for tensor in graph.initializer
+    }
+
+
+def _not_stored(codec: Codec, folder: Path) -> dict[str, Tensor]:
+    """What neither the ONNX files (the exporter drops zeros and transposes some) nor the integer prior tell."""
+    stored = stored_weights(folder).keys()
+    return {
+        name: value.contiguous()
+        for name, value in codec.state_dict().items()
+        if "log2" in name or "whitening" in name or not (name in stored or name.startswith("prior."))
+    }
 
 
 def calibrate(model: Model, pictures: Iterable[NDArray[np.uint8]]) -> Model:
@@ -115,8 +137,22 @@ def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest | identify(folder), indent=1) + "\n")
 
 
+def _exact(codec: Codec, tables: Tables) -> tuple[dict[str, Integers], ExactPrior]:
+    if isinstance(codec, TileCodec):
+        arrays = integer_factorised_prior(codec.prior)
+        return arrays, ExactFactorisedPrior(arrays, tables)
+    assert isinstance(codec, BlockCodec)
+    arrays = integer_prior(codec.prior)
+    return arrays, HyperPrior(codec.profile.prior, arrays, tables)
+
+
+def integer_factorised_prior(prior: FactorisedPrior) -> dict[str, Integers]:
+    """The integers of :class:`finola_codec.entropy.factorised.FactorisedPrior`, rounded from the trained tables."""
+    return {"step": _compact(_steps(prior.log2_step)), "bin": _compact(_bins(prior.log2_scale))}
+
+
 def integer_prior(prior: Prior) -> dict[str, Integers]:
-    """The integers of :class:`finola_codec.entropy.exact.ExactPrior`, rounded from the trained weights."""
+    """The integers of :class:`finola_codec.entropy.hyperprior.HyperPrior`, rounded from the trained weights."""
     arrays = {}
     for name in prior.spec.shapes():
         weights = _numpy(prior.weights[name])
@@ -129,13 +165,19 @@ def integer_prior(prior: Prior) -> dict[str, Integers]:
     for direction in DIRECTIONS:
         arrays[f"finola_{direction}"] = quantize(_numpy(getattr(prior.finola, direction)), WEIGHT_BITS)
 
-    log2_step = _by_quality(prior.log2_step)
-    arrays["step"] = np.maximum(1, quantize(2.0**log2_step, ACTIVATION_BITS))
+    arrays["step"] = _steps(prior.log2_step)
     arrays["log2_step"] = quantize(np.log2(arrays["step"] / ONE), ACTIVATION_BITS)
-    arrays["hyper_step"] = np.maximum(1, quantize(2.0 ** _by_quality(prior.hyper_log2_step), ACTIVATION_BITS))
-    bins = np.rint((_by_quality(prior.hyper_log2_scale) - LOG2_MIN) * BINS_PER_OCTAVE)
-    arrays["hyper_bin"] = np.clip(bins, 0, BINS - 1)
+    arrays["hyper_step"] = _steps(prior.hyper_log2_step)
+    arrays["hyper_bin"] = _bins(prior.hyper_log2_scale)
     return {name: _compact(a) for name, a in arrays.items()}
+
+
+def _steps(log2_step: QualityTable) -> NDArray[np.float64]:
+    return np.maximum(1, quantize(2.0 ** _by_quality(log2_step), ACTIVATION_BITS))
+
+
+def _bins(log2_scale: QualityTable) -> NDArray[np.float64]:
+    return np.clip(np.rint((_by_quality(log2_scale) - LOG2_MIN) * BINS_PER_OCTAVE), 0, BINS - 1)
 
 
 def _by_quality(table: QualityTable) -> NDArray[np.float64]:
@@ -155,13 +197,10 @@ def _compact(array: NDArray[np.float64]) -> Integers:
     return array.astype(np.int16 if small else np.int32)
 
 
-def _write_onnx(module: nn.Module, example: tuple[Tensor, Tensor], path: Path) -> None:
+def _write_onnx(module: nn.Module, example: tuple[Tensor, Tensor], path: Path, multiple: int) -> None:
+    """``multiple`` is what the sides of the input are multiples of."""
     height, width = torch.export.Dim("height", min=1), torch.export.Dim("width", min=1)
-    sizes = {2: height, 3: width}
-    if isinstance(module, _Analysis):  # sides are whole blocks
-        sizes = {2: 16 * height, 3: 16 * width}
-    elif isinstance(module, _HyperAnalysis):
-        sizes = {2: 4 * height, 3: 4 * width}
+    sizes = {2: multiple * height, 3: multiple * width}
     program = torch.onnx.export(
         module.eval(),
         example,

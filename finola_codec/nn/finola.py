@@ -17,10 +17,14 @@ one position, determines the whole map.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Norm = Callable[[Tensor], Tensor]
+Matrix = Tensor | Callable[[Tensor], Tensor]  # (C, C), or what multiplies (..., C) by one
 
 EPSILON = 2.0**-10  # added to the variance: a flat vector must not blow its rounding errors up
 
@@ -43,37 +47,56 @@ class Finola(nn.Module):
         self.up = nn.Parameter(torch.randn(channels, channels) * scale)  # B'
 
     def forward(self, z: Tensor, height: int, width: int, seed: tuple[int, int] | None = None) -> Tensor:
-        """Grow each vector of ``z`` (N, C) into a patch (N, height, width, C).
-
-        ``seed`` is the (row, column) at which the vector stands; the centre, (side - 1) // 2, by default. A
-        diagonal position is reached along x and then y, and also along y and then x; the two are averaged.
-        """
-        row, column = seed or ((height - 1) // 2, (width - 1) // 2)
-        if not (0 <= row < height and 0 <= column < width):
-            raise ValueError(f"seed {(row, column)} lies outside a patch of {height} x {width}")
-        in_rows = (column, width - 1 - column, self.left, self.right)
-        in_columns = (row, height - 1 - row, self.up, self.down)
-        rows_first = line(line(z, *in_rows), *in_columns).transpose(1, 2)  # (N, W, C) -> (N, W, H, C) -> (N, H, W, C)
-        columns_first = line(line(z, *in_columns), *in_rows)  # (N, H, C) -> (N, H, W, C)
-        return (rows_first + columns_first) / 2
+        """Grow each vector of ``z`` (N, C) into a patch (N, height, width, C), as :func:`grow` does."""
+        return grow(z, (self.right, self.left, self.down, self.up), height, width, seed)
 
 
-def line(z: Tensor, before: int, after: int, backward: Tensor, forward: Tensor) -> Tensor:
+def normalise(z: Tensor) -> Tensor:
+    """The paper's norm, over the channels of each position."""
+    return F.layer_norm(z, z.shape[-1:], eps=EPSILON)
+
+
+def grow(
+    z: Tensor,
+    matrices: tuple[Matrix, Matrix, Matrix, Matrix],
+    height: int,
+    width: int,
+    seed: tuple[int, int] | None = None,
+    norm: Norm = normalise,
+) -> Tensor:
+    """Grow each vector of ``z`` (N, C) into a patch (N, height, width, C) by A, A', B, B'.
+
+    ``seed`` is the (row, column) at which the vector stands; the centre, (side - 1) // 2, by default. A
+    diagonal position is reached along x and then y, and also along y and then x; the two are averaged.
+    """
+    right, left, down, up = matrices
+    row, column = seed or ((height - 1) // 2, (width - 1) // 2)
+    if not (0 <= row < height and 0 <= column < width):
+        raise ValueError(f"seed {(row, column)} lies outside a patch of {height} x {width}")
+    in_rows = (column, width - 1 - column, left, right, norm)
+    in_columns = (row, height - 1 - row, up, down, norm)
+    rows_first = line(line(z, *in_rows), *in_columns).transpose(1, 2)  # (N, W, C) -> (N, W, H, C) -> (N, H, W, C)
+    columns_first = line(line(z, *in_columns), *in_rows)  # (N, H, C) -> (N, H, W, C)
+    return (rows_first + columns_first) / 2
+
+
+def line(z: Tensor, before: int, after: int, backward: Matrix, forward: Matrix, norm: Norm = normalise) -> Tensor:
     """Repeat the step both ways from ``z`` (..., C): (..., before + 1 + after, C)."""
     cells = [z]
     for _ in range(after):
-        cells.append(step(cells[-1], forward))
+        cells.append(step(cells[-1], forward, norm))
     for _ in range(before):
-        cells.insert(0, step(cells[0], backward))
+        cells.insert(0, step(cells[0], backward, norm))
     return torch.stack(cells, dim=-2)
 
 
-def step(z: Tensor, matrix: Tensor) -> Tensor:
+def step(z: Tensor, matrix: Matrix, norm: Norm = normalise) -> Tensor:
     """One step: normalise over the channels, multiply, add."""
-    return z + F.linear(F.layer_norm(z, z.shape[-1:], eps=EPSILON), matrix)
+    normalised = norm(z)
+    return z + (F.linear(normalised, matrix) if isinstance(matrix, Tensor) else matrix(normalised))
 
 
-def grow_map(finola: Finola, grid: Tensor, patch: int) -> Tensor:
+def grow_map(finola: Callable[[Tensor, int, int], Tensor], grid: Tensor, patch: int) -> Tensor:
     """Grow a grid of vectors (N, C, h, w) into the map they tile, (N, C, h * patch, w * patch)."""
     n, c, h, w = grid.shape
     seeds = grid.permute(0, 2, 3, 1).reshape(n * h * w, c)

@@ -58,7 +58,8 @@ class Prior(nn.Module):
         """
         ops = _TorchArithmetic(self, weights)
         z_step = self.hyper_log2_step(weights)[:, :, None, None].exp2()
-        z, z_bits = self._quantize(z, torch.zeros_like(z), z_step, self.hyper_log2_scale(weights)[:, :, None, None])
+        z_scale = self.hyper_log2_scale(weights)[:, :, None, None]
+        z, z_bits = quantize(z, torch.zeros_like(z), z_step, z_scale, self.training)
         features = grow_map(self.finola, z, self.spec.hyper_patch)
         features = features[:, :, : y.shape[2], : y.shape[3]]
 
@@ -71,7 +72,7 @@ class Prior(nn.Module):
             mean, scale = mean_and_scale(ops, step, features, known)
             channels = slice(step.start, step.stop)
             group_step = log2_step[:, channels]
-            value, cost = self._quantize(y[:, channels], mean, group_step.exp2(), scale - group_step)
+            value, cost = quantize(y[:, channels], mean, group_step.exp2(), scale - group_step, self.training)
             mask = even if step.phase == 0 else 1 - even
             bits = bits + (cost * mask).sum((1, 2, 3))
             # Phase 0 leaves zeros at the other positions, as the decoder has them there; phase 1 fills them in.
@@ -79,11 +80,16 @@ class Prior(nn.Module):
             known = torch.cat([known[:, : step.start], before + value * mask], dim=1)
         return Coded(known, bits, hyper_bits)
 
-    def _quantize(self, y: Tensor, mean: Tensor, step: Tensor, log2_scale: Tensor) -> tuple[Tensor, Tensor]:
-        residual = (y - mean) / step
-        rounded = residual + (residual.round() - residual).detach()
-        coded = residual + torch.rand_like(residual) - 0.5 if self.training else rounded
-        return mean + step * rounded, residual_bits(coded, log2_scale)
+
+def quantize(y: Tensor, mean: Tensor, step: Tensor, log2_scale: Tensor, training: bool) -> tuple[Tensor, Tensor]:
+    """What is decoded in the place of ``y``, rounded straight-through, and the bits of each number.
+
+    While training the bits are those of values with uniform noise in the place of rounding.
+    """
+    residual = (y - mean) / step
+    rounded = residual + (residual.round() - residual).detach()
+    coded = residual + torch.rand_like(residual) - 0.5 if training else rounded
+    return mean + step * rounded, residual_bits(coded, log2_scale)
 
 
 class _TorchArithmetic:

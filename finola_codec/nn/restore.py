@@ -5,19 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from finola_codec.entropy.exact import DIRECTIONS
 from finola_codec.entropy.fixed import ACTIVATION_BITS, WEIGHT_BITS
+from finola_codec.entropy.hyperprior import DIRECTIONS
 from finola_codec.errors import ModelError
-from finola_codec.nn.export import HALF, TRAINING
-from finola_codec.nn.model import Codec
+from finola_codec.nn.export import TRAINING, stored_weights
+from finola_codec.nn.model import BlockCodec, Codec, build
 from finola_codec.nn.profiles import from_dict
-from finola_codec.runtime.model import DECODER, ENCODER, HYPER_ENCODER, PRIOR, load_model
+from finola_codec.runtime.model import PRIOR, load_model
 
 
 def restore(model: str | Path) -> Codec:
@@ -26,27 +25,20 @@ def restore(model: str | Path) -> Codec:
     Raises :class:`ModelError` where the folder lacks what only training needs.
     """
     opened = load_model(model)
-    codec = Codec(from_dict(opened.manifest["profile"]))
+    codec = build(from_dict(opened.manifest["profile"]))
     try:
         state = load_file(opened.folder / TRAINING)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{opened.folder / TRAINING}: needed to train the model further: {error}") from error
     known = codec.state_dict()
-    for name in (ENCODER, HYPER_ENCODER, DECODER):
-        for tensor in onnx.load(opened.folder / name).graph.initializer:
-            key = tensor.name.removesuffix(HALF)
-            if key in known:
-                values = onnx.numpy_helper.to_array(tensor).astype(np.float32)
-                state[key] = torch.from_numpy(values)
-    for key, value in known.items():
-        if key.endswith(".bias"):  # the exporter drops those that are zero
-            state.setdefault(key, torch.zeros_like(value))
-    state |= _prior(codec, opened.folder / PRIOR, state["prior.whitening"])
+    state |= {k: torch.from_numpy(v) for k, v in stored_weights(opened.folder).items() if k in known and k not in state}
+    if isinstance(codec, BlockCodec):
+        state |= _hyperprior(codec, opened.folder / PRIOR, state["prior.whitening"])
     codec.load_state_dict(state)
     return codec
 
 
-def _prior(codec: Codec, path: Path, whitening: Tensor) -> dict[str, Tensor]:
+def _hyperprior(codec: BlockCodec, path: Path, whitening: Tensor) -> dict[str, Tensor]:
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     state = {}

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from finola_codec.entropy.exact import QUALITIES, ExactPrior
+from finola_codec.entropy.coding import QUALITIES, ExactPrior
+from finola_codec.entropy.factorised import FactorisedPrior
+from finola_codec.entropy.hyperprior import HyperPrior
 from finola_codec.entropy.prior import PriorSpec
 from finola_codec.entropy.tables import Tables
 from finola_codec.errors import ModelError
@@ -19,10 +21,9 @@ from finola_codec.runtime.pixels import Paths, Pixels
 
 MANIFEST, PRIOR = "model.json", "prior.npz"
 ENCODER, HYPER_ENCODER, DECODER = "encoder.onnx", "hyper_encoder.onnx", "decoder.onnx"
-FILES = (DECODER, ENCODER, HYPER_ENCODER, PRIOR)
+FILES = (DECODER, ENCODER, HYPER_ENCODER, PRIOR)  # of which finola-256 has no hyper encoder
 DEFAULT_MODEL = "finola-base"
 ID_BYTES = 4
-ERROR_WEIGHT = 2.5
 
 
 @dataclass(frozen=True)
@@ -48,22 +49,33 @@ class Model:
         """Pixels a side that one C-vector covers."""
         return self.manifest["profile"]["block"]
 
+    def position(self, quality: int) -> float:
+        """Where a quality of 1..100 lies in the range of the model, from 0 to 1."""
+        return (quality - 1) / (QUALITIES - 1)
+
+    def lagrangian(self, quality: int) -> float:
+        """Lambda of a quality: the loss is bpp + lambda 255^2 MSE, the mean over three channels."""
+        low, high = self.manifest["profile"]["lambda_min"], self.manifest["profile"]["lambda_max"]
+        return low * (high / low) ** self.position(quality)
+
     def price(self, quality: int) -> float:
         """The bits that a squared error of one natural unit of the latent is worth at a quality.
 
-        The loss is bpp + lambda 255^2 MSE, the mean over three channels, and the linear shortcut makes an error in
-        the latent one of the same size, over ``unit``, in the pixels. That times ``ERROR_WEIGHT``, because the
-        context loses what a zero no longer tells: on held-out pictures 2 to 3 did best.
+        The linear shortcut makes an error in the latent one of the same size, over ``unit``, in the pixels.
         """
-        profile = self.manifest["profile"]
-        position = (quality - 1) / (QUALITIES - 1)
-        lagrangian = profile["lambda_min"] * (profile["lambda_max"] / profile["lambda_min"]) ** position
-        return ERROR_WEIGHT * lagrangian * 255**2 / 3 / profile["unit"] ** 2
+        unit = self.manifest["profile"]["unit"]
+        return self.prior.error_weight * self.lagrangian(quality) * 255**2 / 3 / unit**2
 
     @cached_property
     def prior(self) -> ExactPrior:
         """The exact prior."""
+        with np.load(self.folder / PRIOR, allow_pickle=False) as file:
+            arrays = dict(file)
+        tables = Tables(arrays.pop("frequencies"), arrays.pop("reach"))
+        tables.check()
         profile = self.manifest["profile"]
+        if "groups" not in profile:
+            return FactorisedPrior(arrays, tables)
         spec = PriorSpec(
             channels=profile["channels"],
             groups=tuple(profile["groups"]),
@@ -72,24 +84,22 @@ class Model:
             width=profile["context_width"],
             anchors=profile["anchors"],
         )
-        with np.load(self.folder / PRIOR, allow_pickle=False) as file:
-            arrays = dict(file)
-        tables = Tables(arrays.pop("frequencies"), arrays.pop("reach"))
-        tables.check()
-        return ExactPrior(spec, arrays, tables)
+        return HyperPrior(spec, arrays, tables)
 
     @cached_property
     def pixels(self) -> Pixels:
         """The transforms between pixels and vectors."""
-        paths = Paths(self.folder / ENCODER, self.folder / HYPER_ENCODER, self.folder / DECODER)
         profile = self.manifest["profile"]
-        return Pixels(paths, profile["block"], profile["hyper_patch"], profile["anchors"], self.threads)
+        hyper = self.folder / HYPER_ENCODER if "hyper_patch" in profile else None
+        paths = Paths(self.folder / ENCODER, hyper, self.folder / DECODER)
+        return Pixels(paths, profile["block"], profile.get("hyper_patch", 1), profile["anchors"], self.threads)
 
 
 def identify(folder: Path) -> dict[str, Any]:
     """The SHA-256 of each file of a model, and the model's id, that of all of them together."""
-    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
-    return {"files": hashes, "id": hashlib.sha256("".join(hashes[n] for n in FILES).encode()).hexdigest()}
+    present = [name for name in FILES if name != HYPER_ENCODER or (folder / name).exists()]
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in present}
+    return {"files": hashes, "id": hashlib.sha256("".join(hashes.values()).encode()).hexdigest()}
 
 
 @lru_cache(maxsize=8)
@@ -107,7 +117,7 @@ def load_model(model: str | Path = DEFAULT_MODEL, threads: int = 0) -> Model:
         manifest = json.loads((folder / MANIFEST).read_text())
         found = identify(folder)
         if manifest["files"] != found["files"] or manifest["id"] != found["id"]:
-            changed = [name for name in FILES if manifest["files"].get(name) != found["files"][name]]
+            changed = [name for name in FILES if manifest["files"].get(name) != found["files"].get(name)]
             raise ModelError(f"{folder}: {', '.join(changed) or MANIFEST} does not match its hash in {MANIFEST}")
     except FileNotFoundError as error:
         known = ", ".join(_shipped()) or "none"

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finola_codec.entropy.exact import QUALITIES, Integers, to_real
+from finola_codec.entropy.coding import QUALITIES, Integers, to_real
 from finola_codec.errors import ModelError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-TILE = 64  # blocks a side that are transformed at once; bounds memory
-MARGIN = 5  # blocks around them that are read too: encoder and decoder see less than 80 pixels far
+TILE = 1024  # pixels a side that are transformed at once; bounds memory
+MARGIN = 80  # pixels around them that are read too, rounded up to blocks: the networks see less far
 
 Floats = NDArray[np.float32]
 Window = tuple[slice, slice]
@@ -27,7 +27,7 @@ class Paths(NamedTuple):
     """The ONNX files of one model."""
 
     encoder: Path
-    hyper_encoder: Path
+    hyper_encoder: Path | None
     decoder: Path
 
 
@@ -44,6 +44,7 @@ class Pixels:
 
     @cached_property
     def _hyper_encoder(self) -> InferenceSession:
+        assert self._paths.hyper_encoder is not None
         return _session(self._paths.hyper_encoder, self._threads)
 
     @cached_property
@@ -54,29 +55,34 @@ class Pixels:
         """Rows and columns of C-vectors that cover a picture."""
         return -(-height // self._block), -(-width // self._block)
 
-    def analyse(self, pixels: NDArray[np.uint8], quality: int) -> tuple[Floats, Floats]:
-        """Pixels (H, W, 3) to C-vectors (h, w, C) and hyper vectors (ceil(h/p), ceil(w/p), C_hyper)."""
-        weights, block, patch = self._weights(quality), self._block, self._patch
+    def analyse(self, pixels: NDArray[np.uint8], quality: int) -> tuple[Floats, Floats | None]:
+        """Pixels (H, W, 3) to C-vectors (h, w, C) and hyper vectors (ceil(h/p), ceil(w/p), C_hyper), if it has any."""
+        weights, block = self._weights(quality), self._block
         height, width = self.grid(*pixels.shape[:2])
         y: Floats | None = None
-        for outer, inner, crop in _tiles(height, width):
-            x = _pad(pixels[_scaled(outer[0], block), _scaled(outer[1], block)], block)
+        for outer, inner, crop in tiles(height, width, block):
+            x = _pad(pixels[scaled(outer[0], block), scaled(outer[1], block)], block, "symmetric")
             vectors = _run(self._encoder, x.astype(np.float32) / np.float32(255) - np.float32(0.5), weights)
             y = np.empty((height, width, vectors.shape[2]), np.float32) if y is None else y
             y[inner] = vectors[crop]
         assert y is not None
-        z = _run(self._hyper_encoder, _pad(y, patch), weights)
-        return y, z
+        return y, self.hyper(y, quality)
+
+    def hyper(self, y: Floats, quality: int) -> Floats | None:
+        """C-vectors (h, w, C) to hyper vectors (ceil(h/p), ceil(w/p), C_hyper), or None for a model without them."""
+        if self._paths.hyper_encoder is None:
+            return None
+        return _run(self._hyper_encoder, _pad(y, self._patch, "edge"), self._weights(quality))
 
     def synthesise(self, y: Integers, quality: int, height: int, width: int) -> NDArray[np.uint8]:
         """Decoded C-vectors (h, w, C), as the prior gives them, to pixels (height, width, 3)."""
         weights, block = self._weights(quality), self._block
         pixels = np.empty((y.shape[0] * block, y.shape[1] * block, 3), np.uint8)
-        for outer, inner, crop in _tiles(*y.shape[:2]):
+        for outer, inner, crop in tiles(y.shape[0], y.shape[1], block):
             x = _run(self._decoder, to_real(y[outer]), weights)
-            x = x[_scaled(crop[0], block), _scaled(crop[1], block)]
+            x = x[scaled(crop[0], block), scaled(crop[1], block)]
             levels = np.clip(np.rint((x + np.float32(0.5)) * np.float32(255)), 0, 255)
-            pixels[_scaled(inner[0], block), _scaled(inner[1], block)] = levels
+            pixels[scaled(inner[0], block), scaled(inner[1], block)] = levels
         return pixels[:height, :width]
 
     def _weights(self, quality: int) -> Floats:
@@ -103,25 +109,29 @@ def _run(session: InferenceSession, x: Floats, weights: Floats) -> Floats:
     return session.run(None, {"input": x, "weights": weights})[0][0].transpose(1, 2, 0)
 
 
-def _tiles(height: int, width: int) -> Iterator[tuple[Window, Window, Window]]:
-    """Cover a grid of blocks: what a tile reads, what it gives, and where that lies in what it reads."""
-    for top in range(0, height, TILE):
-        for left in range(0, width, TILE):
-            outer, inner, crop = zip(_span(top, height), _span(left, width), strict=True)
+def tiles(height: int, width: int, block: int, side: int = 0) -> Iterator[tuple[Window, Window, Window]]:
+    """Cover a grid of blocks: what a tile reads, what it gives, and where that lies in what it reads.
+
+    Tiles have ``side`` pixels, TILE by default, and one block at least.
+    """
+    side, margin = max(1, (side or TILE) // block), -(-MARGIN // block)
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            outer, inner, crop = zip(_span(top, height, side, margin), _span(left, width, side, margin), strict=True)
             yield outer, inner, crop
 
 
-def _span(start: int, size: int) -> tuple[slice, slice, slice]:
-    stop = min(start + TILE, size)
-    first = max(0, start - MARGIN)
-    return slice(first, min(stop + MARGIN, size)), slice(start, stop), slice(start - first, stop - first)
+def _span(start: int, size: int, side: int, margin: int) -> tuple[slice, slice, slice]:
+    stop = min(start + side, size)
+    first = max(0, start - margin)
+    return slice(first, min(stop + margin, size)), slice(start, stop), slice(start - first, stop - first)
 
 
-def _scaled(blocks: slice, block: int) -> slice:
+def scaled(blocks: slice, block: int) -> slice:
     return slice(blocks.start * block, blocks.stop * block)
 
 
-def _pad(array: NDArray, multiple: int) -> NDArray:
-    """Repeat the last row and column until the sides are multiples."""
+def _pad(array: NDArray, multiple: int, mode: Literal["edge", "symmetric"]) -> NDArray:
+    """Continue the last rows and columns, repeated or mirrored, until the sides are multiples."""
     rows, columns = -array.shape[0] % multiple, -array.shape[1] % multiple
-    return np.pad(array, ((0, rows), (0, columns), (0, 0)), mode="edge")
+    return np.pad(array, ((0, rows), (0, columns), (0, 0)), mode=mode)

@@ -23,7 +23,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from finola_codec.errors import ConfigError
 from finola_codec.nn.klt import init_from_crops
-from finola_codec.nn.model import Codec
+from finola_codec.nn.model import Codec, build
 from finola_codec.nn.profiles import from_dict
 from finola_codec.training.config import CONFIG, TrainConfig
 from finola_codec.training.data import Pictures
@@ -48,7 +48,7 @@ class Trainer:
         if config.threads:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
-        codec = Codec(config.profile)
+        codec = build(config.profile)
         init_from_crops(codec, pictures.batch(KLT_CROPS, config.crop, np.random.default_rng(config.seed)))
         codec = codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = deepcopy(codec).requires_grad_(False).eval().to(self.fabric.device)
@@ -189,7 +189,7 @@ def load_checkpoint(run: Path) -> dict[str, Any]:
 def load_trained(run: Path) -> tuple[Codec, int]:
     """The averaged weights of a run, and the number of steps behind them."""
     state = load_checkpoint(run)
-    codec = Codec(from_dict(state["config"]["profile"]))
+    codec = build(from_dict(state["config"]["profile"]))
     codec.load_state_dict(state["ema"])
     return codec.eval(), state["step"]
 

@@ -34,7 +34,7 @@ def rate_distortion(result: Result, x: Tensor, position: Tensor, profile: Profil
     pixels = x.shape[2] * x.shape[3]
     bpp = result.bits / pixels
     mse = (result.x.float() - x).square().mean((1, 2, 3))
-    lambdas = profile.lambda_min * (profile.lambda_max / profile.lambda_min) ** position
+    lambdas = profile.lambdas(position)
     middle = (profile.lambda_min * profile.lambda_max) ** 0.5
     weight = (middle / lambdas).sqrt()
     return RateDistortion(bpp, mse, (weight * (bpp + lambdas * 255**2 * mse)).mean())

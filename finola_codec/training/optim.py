@@ -18,7 +18,7 @@ RATES = {
     "head": 0.3,  # starts at zero and adds to the shortcut
     "finola": 0.3,  # at the full rate the recurrence blows up on a rare batch
 }
-BY_ADAM = ("rows", "shortcut", "finola")  # tables, and what must move little
+BY_ADAM = ("rows", "shortcut", "finola", "queries", "places")  # tables, and what must move little
 
 
 class Muon(Optimizer):

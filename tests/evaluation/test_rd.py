@@ -17,6 +17,12 @@ def test_half_the_bits_are_minus_fifty_percent() -> None:
     assert (found.low, found.high) == (28.0, 38.0)
 
 
+def test_a_decibel_more_is_a_gain_of_one() -> None:
+    found = rd.delta(CURVE, [(rate, quality + 1) for rate, quality in CURVE])
+    assert found is not None
+    assert found.gain == pytest.approx(1)
+
+
 def test_the_interval_is_the_overlap() -> None:
     found = rd.delta(CURVE, [(r, q) for r, q in CURVE if 30 < q < 37])
     assert found is not None

@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from finola_codec.entropy.exact import ExactPrior, to_real
+from finola_codec.entropy.coding import to_real
+from finola_codec.entropy.hyperprior import HyperPrior
 from finola_codec.errors import ModelError
 from finola_codec.nn.blocks import hat_weights
 from finola_codec.nn.export import integer_prior
@@ -21,16 +22,15 @@ from finola_codec.runtime.model import Model, load_model
 
 
 @pytest.mark.parametrize("size", [(64, 64), (200, 136), (16, 16)])
-def test_pixels_agree_with_torch_to_one_level(
-    tiny_codec: Codec, tiny_model: Model, photo: Image.Image, size: tuple[int, int]
-) -> None:
+def test_pixels_agree_with_torch_to_one_level(either_model: Model, photo: Image.Image, size: tuple[int, int]) -> None:
+    codec = restore(either_model.folder).eval()
     pixels = np.asarray(photo)[: size[0], : size[1]]
-    y, z = tiny_model.pixels.analyse(pixels, 40)
-    payloads = tiny_model.prior.encode(y, z, 40)
-    decoded = tiny_model.pixels.synthesise(payloads.y, 40, *size)
-    weights = hat_weights(torch.tensor([39 / 99]), tiny_codec.profile.anchors)
+    y, z = either_model.pixels.analyse(pixels, 40)
+    payloads = either_model.prior.encode(y, z, 40)
+    decoded = either_model.pixels.synthesise(payloads.y, 40, *size)
+    weights = hat_weights(torch.tensor([39 / 99]), codec.profile.anchors)
     with torch.no_grad():
-        expected = tiny_codec.synthesise(torch.from_numpy(to_real(payloads.y)).permute(2, 0, 1)[None], weights)
+        expected = codec.synthesise(torch.from_numpy(to_real(payloads.y)).permute(2, 0, 1)[None], weights)
     levels = ((expected[0].permute(1, 2, 0).numpy()[: size[0], : size[1]] + 0.5) * 255).round().clip(0, 255)
     assert np.abs(levels - decoded).max() <= 1
 
@@ -45,7 +45,7 @@ def test_a_layer_without_a_bound_is_refused(tiny_codec: Codec) -> None:
     arrays = {k: v.astype(np.int64) for k, v in integer_prior(tiny_codec.prior).items()}
     arrays["group0_phase0_hidden"] = np.full_like(arrays["group0_phase0_hidden"], 2**24)
     with pytest.raises(ModelError, match=r"group0_phase0_hidden.*2\^53"):
-        ExactPrior(tiny_codec.profile.prior, arrays, None).bounds()  # type: ignore[arg-type]
+        HyperPrior(tiny_codec.profile.prior, arrays, None).bounds()  # type: ignore[arg-type]
 
 
 def test_a_tampered_model_is_refused(tiny_model: Model, tmp_path: Path) -> None:
@@ -58,12 +58,14 @@ def test_a_tampered_model_is_refused(tiny_model: Model, tmp_path: Path) -> None:
         load_model(folder)
 
 
-def test_a_model_can_be_trained_further(tiny_codec: Codec, tiny_model: Model, tmp_path: Path) -> None:
-    restored = restore(tiny_model.folder).state_dict()
-    for name, value in tiny_codec.state_dict().items():
+@pytest.mark.parametrize("kind", ["tiny", "tiny_tile"])
+def test_a_model_can_be_trained_further(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> None:
+    codec, model = (request.getfixturevalue(f"{kind}_{part}") for part in ("codec", "model"))
+    restored = restore(model.folder).state_dict()
+    for name, value in codec.state_dict().items():
         precision = 0.05 if name.endswith("_context") else 2e-3  # those are stored times the whitening, which is small
-        assert (restored[name] - value).abs().max() < precision, name
-    shutil.copytree(tiny_model.folder, tmp_path / "model")
+        torch.testing.assert_close(restored[name], value, rtol=1e-3, atol=precision, msg=name)
+    shutil.copytree(model.folder, tmp_path / "model")
     (tmp_path / "model" / "training.safetensors").unlink()
     with pytest.raises(ModelError, match="train the model further"):
         restore(tmp_path / "model")

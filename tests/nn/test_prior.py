@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
-from finola_codec.entropy.exact import ExactPrior, to_real
+from finola_codec.entropy.coding import to_real
+from finola_codec.entropy.hyperprior import HyperPrior
 from finola_codec.entropy.tables import build
 from finola_codec.nn.blocks import hat_weights
 from finola_codec.nn.export import integer_prior
@@ -13,13 +15,14 @@ from finola_codec.nn.model import Codec
 
 
 def test_coded_size_and_integers_follow_the_estimate(tiny_codec: Codec, crops: torch.Tensor) -> None:
-    prior = ExactPrior(tiny_codec.profile.prior, integer_prior(tiny_codec.prior), build())
+    prior = HyperPrior(tiny_codec.profile.prior, integer_prior(tiny_codec.prior), build())
     estimated, coded = 0.0, 0
     for quality in (10, 50, 90):
         position = torch.full((len(crops),), (quality - 1) / 99)
         weights = hat_weights(position, tiny_codec.profile.anchors)
         with torch.no_grad():
-            y, z = tiny_codec.analyse(crops, weights)
+            y = tiny_codec.encoder(crops, weights)
+            z = tiny_codec.hyper(y, weights)
             expected = tiny_codec.prior(y, z, weights)
         estimated += float(expected.bits.sum())
         for i in range(len(crops)):
@@ -33,10 +36,12 @@ def test_coded_size_and_integers_follow_the_estimate(tiny_codec: Codec, crops: t
     assert abs(coded - estimated) < 0.01 * estimated + payload_overhead
 
 
-def test_gradients_reach_the_whole_prior(tiny_codec: Codec, crops: torch.Tensor) -> None:
-    result = tiny_codec.train()(crops[:2], torch.tensor([0.2, 0.8]))
+@pytest.mark.parametrize("kind", ["tiny_codec", "tiny_tile_codec"])
+def test_gradients_reach_every_weight(request: pytest.FixtureRequest, kind: str, crops: torch.Tensor) -> None:
+    codec = request.getfixturevalue(kind)
+    result = codec.train()(crops[:2], torch.tensor([0.2, 0.8]))
     (result.bits.mean() / 128**2 + result.x.square().mean()).backward()
-    tiny_codec.eval()
-    dead = [n for n, p in tiny_codec.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
-    tiny_codec.zero_grad()
+    codec.eval()
+    dead = [n for n, p in codec.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
+    codec.zero_grad()
     assert dead == []

@@ -10,17 +10,17 @@ from finola_codec import Model
 from finola_codec.runtime import pixels
 
 
-@pytest.mark.parametrize("tile", [4, 7])
+@pytest.mark.parametrize("tile", [64, 112])
 def test_tiles_change_nothing(
-    tiny_model: Model, photo: Image.Image, monkeypatch: pytest.MonkeyPatch, tile: int
+    either_model: Model, photo: Image.Image, monkeypatch: pytest.MonkeyPatch, tile: int
 ) -> None:
     picture = np.asarray(photo)
-    y, z = tiny_model.pixels.analyse(picture, 60)
-    payloads = tiny_model.prior.encode(y, z, 60)
-    whole = tiny_model.pixels.synthesise(payloads.y, 60, *picture.shape[:2])
+    y, z = either_model.pixels.analyse(picture, 60)
+    payloads = either_model.prior.encode(y, z, 60)
+    whole = either_model.pixels.synthesise(payloads.y, 60, *picture.shape[:2])
     monkeypatch.setattr(pixels, "TILE", tile)
-    y_tiled, z_tiled = tiny_model.pixels.analyse(picture, 60)
+    y_tiled, z_tiled = either_model.pixels.analyse(picture, 60)
     assert (y_tiled == y).all()
-    assert (z_tiled == z).all()
-    assert (tiny_model.pixels.synthesise(payloads.y, 60, *picture.shape[:2]) == whole).all()
-    assert tiny_model.prior.encode(y_tiled, z_tiled, 60).vectors == payloads.vectors
+    assert np.array_equal(z_tiled, z)
+    assert (either_model.pixels.synthesise(payloads.y, 60, *picture.shape[:2]) == whole).all()
+    assert either_model.prior.encode(y_tiled, z_tiled, 60).vectors == payloads.vectors

@@ -1,42 +1,32 @@
-"""The exact form of the prior: the same description as in training, run on integers, and the coding along it."""
+"""The exact form of the hyperprior: the same description as in training, run on integers, and the coding along it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finola_codec.entropy import fixed
 from finola_codec.entropy.coder import MAX_RESIDUAL, Models, Reader, Writer
-from finola_codec.entropy.fixed import ACTIVATION_BITS, FINOLA_LIMIT, LIMIT, ONE, WEIGHT_BITS, Array
+from finola_codec.entropy.coding import Integers, Payloads, interpolation
+from finola_codec.entropy.fixed import FINOLA_LIMIT, LIMIT, ONE, Array
 from finola_codec.entropy.prior import CONTEXT_KERNEL, PriorSpec, Step, mean_and_scale
+from finola_codec.entropy.quantizer import cheaper, nearest
 from finola_codec.entropy.scales import BINS, BINS_PER_OCTAVE, LOG2_MIN
 from finola_codec.entropy.tables import Tables
 from finola_codec.errors import ModelError
 
-QUALITIES = 100
 DIRECTIONS = ("right", "left", "down", "up")
 SITES_AT_ONCE = 4096  # positions whose means and scales are computed together; bounds memory, changes no result
 _LOG2_MIN = float(np.rint(LOG2_MIN * ONE))
 
-Integers = NDArray[np.int32]
 # Given the scale bins and means of a step's numbers (sites, channels): their residuals.
 Writing = Callable[[Integers, NDArray[np.uint8]], None]
 Coding = Callable[[Step, NDArray[np.intp], Integers, NDArray[np.uint8]], Integers]
 
 
-@dataclass(frozen=True)
-class Payloads:
-    """The coded hyper vectors and C-vectors, and what a decoder will make of the latter."""
-
-    hyper: bytes
-    vectors: bytes
-    y: Integers
-
-
-class ExactPrior:
+class HyperPrior:
     """Codes grids of C-vectors under a trained prior, to the same integers on every machine.
 
     ``arrays`` are the integers that :mod:`finola_codec.nn.export` wrote: the weights that
@@ -44,6 +34,8 @@ class ExactPrior:
     shifts ``NAME_shift`` (anchors, width), and by quality (100 rows) ``step`` and ``log2_step`` of the
     C-vectors and ``hyper_step`` and ``hyper_bin`` of the hyper vectors.
     """
+
+    error_weight = 2.5  # more than 1, because the context loses what a zero no longer tells; 2 to 3 did best
 
     def __init__(self, spec: PriorSpec, arrays: Mapping[str, NDArray[np.integer]], tables: Tables) -> None:
         self.spec = spec
@@ -68,29 +60,35 @@ class ExactPrior:
                 raise ModelError(f"{name}: a sum may reach {largest:.3g}, beyond 2^53, where it is no longer exact")
         return found
 
+    def batches(self, grid: tuple[int, int]) -> int:
+        """How many parts the coded vectors of a grid have: one a step."""
+        return len(list(self.spec.steps()))
+
     def encode(
-        self, y: NDArray[np.float32], z: NDArray[np.float32], quality: int, price: float | None = None
+        self, y: NDArray[np.float32], z: NDArray[np.float32] | None, quality: int, price: float | None = None
     ) -> Payloads:
         """Quantize and code C-vectors ``y`` (h, w, C) and hyper vectors ``z`` (ceil(h/p), ceil(w/p), C_hyper).
 
         With a ``price``, the bits that a squared error of one natural unit is worth, each residual is the better
         of the nearest integer and the next one towards zero (rate-distortion optimised quantization).
         """
+        assert z is not None
         hyper, vectors = Writer(self._models), Writer(self._models)
         decoded = self._quantize(y, z, quality, price, hyper.write, vectors.write)
         return Payloads(hyper.finish(), vectors.finish(), decoded)
 
-    def count(self, y: NDArray[np.float32], z: NDArray[np.float32], quality: int, price: float) -> NDArray[np.int64]:
+    def count(
+        self, y: NDArray[np.float32], z: NDArray[np.float32] | None, quality: int, price: float
+    ) -> NDArray[np.int64]:
         """How often each residual occurs under each table where :meth:`encode` would code it.
 
         The result is (BINS, 2 * largest reach + 1), the residual zero in the middle; larger ones are not counted.
         """
-        reach = int(self._tables.reach.max())
-        counts = np.zeros((BINS, 2 * reach + 1), np.int64)
+        assert z is not None
+        counts = self._tables.no_counts()
 
         def write(residuals: Integers, bins: NDArray[np.uint8]) -> None:
-            within = np.abs(residuals) <= reach
-            np.add.at(counts, (bins[within], residuals[within] + reach), 1)
+            self._tables.add_counts(counts, residuals, bins)
 
         self._quantize(y, z, quality, price, write, write)
         return counts
@@ -105,8 +103,7 @@ class ExactPrior:
         write: Writing,
     ) -> Integers:
         z_step, z_bins = self._hyper(quality, z.shape[:2])
-        z_int = np.rint(z.reshape(-1, z.shape[2]) * ONE / z_step)
-        z_int = np.clip(z_int, -MAX_RESIDUAL, MAX_RESIDUAL).astype(np.int32)
+        z_int = nearest(z.reshape(-1, z.shape[2]) * ONE / z_step)
         write_hyper(z_int.ravel(), z_bins)
         features = self._grow(z_int * z_step, z.shape[:2], y.shape[:2])
         flat = y.reshape(-1, y.shape[2])
@@ -115,9 +112,10 @@ class ExactPrior:
         def code(step: Step, sites: NDArray[np.intp], mean: Integers, bins: NDArray[np.uint8]) -> Integers:
             size = steps[step.start : step.stop]
             wanted = (flat[sites, step.start : step.stop] * ONE - mean) / size
-            residual = np.clip(np.rint(wanted), -MAX_RESIDUAL, MAX_RESIDUAL).astype(np.int32)
-            if price is not None:
-                residual = self._cheaper(wanted, residual, bins, price * (size / ONE) ** 2)
+            if price is None:
+                residual = nearest(wanted)
+            else:
+                residual = cheaper(wanted, bins, price * (size / ONE) ** 2, self._tables)
             write(residual.ravel(), bins.ravel())
             return residual
 
@@ -137,17 +135,6 @@ class ExactPrior:
         decoded = self._traverse(features, grid, quality, read)
         reader.finish()
         return decoded
-
-    def _cheaper(self, wanted: Array, nearest: Integers, bins: NDArray[np.uint8], price: Array) -> Integers:
-        """``nearest`` or one less in size, whichever makes bits + price * squared error (in steps) less."""
-        rows, columns = np.nonzero(nearest)
-        target, high, bins = wanted[rows, columns], nearest[rows, columns], bins[rows, columns]
-        low = high - np.sign(high)
-        saved = self._tables.bits(high, bins) - self._tables.bits(low, bins)
-        worse = price[columns] * ((target - low) ** 2 - (target - high) ** 2)
-        chosen = nearest.copy()
-        chosen[rows, columns] = np.where(saved > worse, low, high)
-        return chosen
 
     def salvage(self, hyper: bytes, vectors: bytes, grid: tuple[int, int], quality: int) -> tuple[Integers, int]:
         """What the beginning of ``vectors`` gives, and how many of the coding steps it holds.
@@ -256,12 +243,6 @@ class _IntegerArithmetic:
         return np.clip(x, 0, LIMIT)
 
 
-def interpolation(quality: int, anchors: int) -> Array:
-    """Integer weights (anchors,), in units of 2^-WEIGHT_BITS, of the anchors at a quality of 1..100."""
-    position = (quality - 1) * (anchors - 1) * 2**WEIGHT_BITS // (QUALITIES - 1)
-    return np.maximum(0, 2**WEIGHT_BITS - np.abs(position - np.arange(anchors) * 2**WEIGHT_BITS)).astype(np.float64)
-
-
 def _phases(height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Flat positions of the two phases of a checkerboard, each in raster order."""
     parity = np.add.outer(np.arange(height), np.arange(width)).ravel() % 2
@@ -271,8 +252,3 @@ def _phases(height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]
 def _parts(count: int) -> Iterator[slice]:
     for start in range(0, count, SITES_AT_ONCE):
         yield slice(start, min(start + SITES_AT_ONCE, count))
-
-
-def to_real(y: Integers) -> NDArray[np.float32]:
-    """Integers with ACTIVATION_BITS fractional bits to the numbers they stand for."""
-    return np.multiply(y, 2.0**-ACTIVATION_BITS, dtype=np.float32)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from finola_codec.entropy import exact
+from finola_codec.entropy import hyperprior
+from finola_codec.entropy.coding import to_real
 from finola_codec.errors import FormatError
 from finola_codec.runtime.model import Model
 
@@ -26,13 +27,13 @@ def test_the_decoder_recovers_the_encoders_integers(tiny_model: Model, size: tup
     decoded = tiny_model.prior.decode(payloads.hyper, payloads.vectors, size, quality)
     assert (decoded == payloads.y).all()
     step = tiny_model.prior._arrays["step"][quality - 1]
-    assert (np.abs(exact.to_real(decoded) - y) * 2**12 <= step / 2 + 2).all()
+    assert (np.abs(to_real(decoded) - y) * 2**12 <= step / 2 + 2).all()
 
 
 def test_working_in_parts_changes_nothing(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     y, z = grids(tiny_model, 9, 11)
     whole = tiny_model.prior.encode(y, z, 60)
-    monkeypatch.setattr(exact, "SITES_AT_ONCE", 7)
+    monkeypatch.setattr(hyperprior, "SITES_AT_ONCE", 7)
     parts = tiny_model.prior.encode(y, z, 60)
     assert (whole.hyper, whole.vectors) == (parts.hyper, parts.vectors)
 

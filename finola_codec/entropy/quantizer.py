@@ -1,0 +1,34 @@
+"""Real numbers to residuals: the nearest integer, or the one that costs less."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finola_codec.entropy.coder import MAX_RESIDUAL
+from finola_codec.entropy.tables import Tables
+
+Integers = NDArray[np.int32]
+
+
+def nearest(wanted: NDArray[np.floating]) -> Integers:
+    """The nearest integers, half to even, within what can be coded."""
+    return np.clip(np.rint(wanted), -MAX_RESIDUAL, MAX_RESIDUAL).astype(np.int32)
+
+
+def cheaper(
+    wanted: NDArray[np.floating], bins: NDArray[np.uint8], price: NDArray[np.floating], tables: Tables
+) -> Integers:
+    """Rate-distortion optimised quantization of ``wanted`` (N, channels), in steps, under the tables ``bins``.
+
+    Each residual is the nearest integer or the next one towards zero, whichever makes bits + price * squared
+    error (in steps) less; ``price`` is (channels,).
+    """
+    chosen = nearest(wanted)
+    rows, columns = np.nonzero(chosen)
+    target, high, bins = wanted[rows, columns], chosen[rows, columns], bins[rows, columns]
+    low = high - np.sign(high)
+    saved = tables.bits(high, bins) - tables.bits(low, bins)
+    worse = price[columns] * ((target - low) ** 2 - (target - high) ** 2)
+    chosen[rows, columns] = np.where(saved > worse, low, high)
+    return chosen

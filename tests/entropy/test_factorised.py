@@ -1,0 +1,48 @@
+"""The prior without context."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from finola_codec.entropy.coding import to_real
+from finola_codec.errors import FormatError
+from finola_codec.runtime.model import Model
+
+
+def grid(model: Model, height: int, width: int, size: float = 1.0) -> np.ndarray:
+    channels = model.manifest["profile"]["channels"]
+    rng = np.random.default_rng(height * 100 + width)
+    return (rng.normal(size=(height, width, channels)) * rng.exponential(2, channels) * size).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3)])
+@pytest.mark.parametrize("quality", [1, 50, 100])
+def test_the_decoder_recovers_the_encoders_integers(
+    tiny_tile_model: Model, size: tuple[int, int], quality: int
+) -> None:
+    y = grid(tiny_tile_model, *size)
+    payloads = tiny_tile_model.prior.encode(y, None, quality)
+    assert payloads.hyper == b""
+    decoded = tiny_tile_model.prior.decode(b"", payloads.vectors, size, quality)
+    assert (decoded == payloads.y).all()
+    step = tiny_tile_model.prior._steps[quality - 1]
+    assert (np.abs(to_real(decoded) - y) * 2**12 <= step / 2 + 1).all()
+
+
+def test_extreme_values_survive(tiny_tile_model: Model) -> None:
+    payloads = tiny_tile_model.prior.encode(grid(tiny_tile_model, 1, 2, 1e7), None, 100)
+    assert (tiny_tile_model.prior.decode(b"", payloads.vectors, (1, 2), 100) == payloads.y).all()
+
+
+def test_damage_is_noticed_and_intact_tiles_are_kept(tiny_tile_model: Model) -> None:
+    payloads = tiny_tile_model.prior.encode(grid(tiny_tile_model, 2, 2), None, 60)
+    with pytest.raises(FormatError):
+        tiny_tile_model.prior.decode(b"", payloads.vectors, (1, 2), 60)
+    with pytest.raises(FormatError, match="hyper"):
+        tiny_tile_model.prior.decode(b"1234", payloads.vectors, (2, 2), 60)
+    half = payloads.vectors[: len(payloads.vectors) // 2]
+    y, intact = tiny_tile_model.prior.salvage(b"", half, (2, 2), 60)
+    assert intact in (1, 2)
+    assert (y.reshape(4, -1)[:intact] == payloads.y.reshape(4, -1)[:intact]).all()
+    assert (y.reshape(4, -1)[intact:] == 0).all()

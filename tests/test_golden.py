@@ -1,0 +1,87 @@
+"""Golden files decode to the integers of their hashes, whatever the threads, the CPU's kernels, or NumPy's version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from finola_codec import decode
+from tests.conftest import psnr
+from tests.golden.make import FOLDER, HASHES, pictures
+
+ROOT = Path(__file__).parents[1]
+EXPECTED = json.loads(HASHES.read_text())
+CORES = ("Prescott", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX")  # kernels that OpenBLAS can be told to use
+
+
+def fingerprints(python: str = sys.executable, *arguments: str, **environment: str) -> dict[str, str]:
+    command = [python, "-m", "tests.golden.fingerprints", *arguments]
+    env = os.environ | environment
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def integers() -> dict[str, str]:
+    return {name: hashes["integers"] for name, hashes in EXPECTED.items()}
+
+
+def test_the_files_are_those_of_the_hashes() -> None:
+    found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in FOLDER.glob("*.fin")}
+    assert found == {name: hashes["file"] for name, hashes in EXPECTED.items()}
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_the_pictures_are_those_that_were_encoded(name: str) -> None:
+    source, _ = pictures()[name.split(".")[0]]
+    decoded = decode((FOLDER / name).read_bytes())
+    assert (decoded.size, decoded.mode) == (source.size, source.mode)
+    assert psnr(source, decoded) > 18
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_threads_do_not_matter(threads: str) -> None:
+    assert fingerprints(OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads) == integers()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("core", CORES)
+def test_kernels_do_not_matter(core: str) -> None:
+    assert fingerprints(OPENBLAS_CORETYPE=core) == integers()
+
+
+@pytest.mark.slow
+def test_a_float_prior_would_be_noticed() -> None:
+    found = [fingerprints(sys.executable, "float", OPENBLAS_CORETYPE=core) for core in CORES]
+    base = [name for name in EXPECTED if "finola-base" in name and not name.startswith("pixel")]
+    different = [name for name in base if len({f[name] for f in found}) > 1]
+    assert different, "every kernel gave the float prior the same integers: this test tells nothing on this machine"
+
+
+@pytest.mark.slow
+def test_another_numpy_does_not_matter(tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = str(tmp_path / "venv" / "bin" / "python")
+    packages = ["numpy==1.26.4", "constriction", "pillow", "click"]
+    command = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--only-binary",
+        ":all:",
+        *packages,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"NumPy 1.26 does not install here: {done.stderr.strip().splitlines()[-1:]}")
+    assert fingerprints(python) == integers()
