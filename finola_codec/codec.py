@@ -40,7 +40,8 @@ def encode(
     quality that reaches it. ``effort`` 0 rounds, 1 to 6 choose every number by what it costs and brings, 7 to 9 also
     refine the vectors by gradient descent (8, 24 and 80 iterations; they need the extra ``[train]``).
 
-    Raises :class:`ConfigError` for a quality or effort out of range or a target that no quality meets, :class:`ImageError` for a picture without pixels, :class:`ModelError` for an unknown model.
+    Raises :class:`ConfigError` for a quality or effort out of range or a target that no quality meets,
+    :class:`ImageError` for a picture without pixels, :class:`ModelError` for an unknown model.
 
     >>> import skimage.data
     >>> cat = Image.fromarray(skimage.data.cat())

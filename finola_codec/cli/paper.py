@@ -35,9 +35,10 @@ def paper(
     engine: str,
     address: str,
 ) -> None:
-    """Measure again what the paper claims: 3, how a vector should grow; 4, its codec against JPEG; 14, how long it should be.
+    """Measure again what the FINOLA paper claims, and print it as Markdown.
 
-    Tables 3 and 14 train small autoencoders of 64 x 64 pixels, all rows for the same time. Prints Markdown.
+    Table 3 is how a vector should grow, 4 the codec against JPEG, 14 how long the vector should be. Tables 3 and 14
+    train small autoencoders of 64 x 64 pixels, all rows for the same time.
     """
     if table == "4":
         if not (kodak or imagenet):
