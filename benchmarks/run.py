@@ -1,6 +1,7 @@
 """Speed and memory, measured in one run, as ratios where there is something to compare with.
 
-Run on an idle machine: python benchmarks/run.py [start throughput scaling files finola ...]
+Run on an idle machine: python benchmarks/run.py [start throughput scaling against files finola ...]
+COMPRESSAI names a Python that has CompressAI, for `against`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import skimage.data
@@ -21,6 +23,7 @@ from PIL import Image
 
 SIZES = (0.1, 0.4, 1.6, 12, 100)  # megapixels
 REPEATS = 5
+MODELS = ("finola-base", "finola-256")
 
 
 def picture(megapixels: float) -> Image.Image:
@@ -62,25 +65,32 @@ def start() -> None:
 
 def throughput() -> None:
     """Megapixels a second, warm, and where the time goes."""
+    for name in MODELS:
+        _throughput(name)
+
+
+def _throughput(name: str) -> None:
     import finola_codec
 
-    image, model = picture(1.6), finola_codec.load_model()
+    image, model = picture(1.6), finola_codec.load_model(name)
     pixels = np.asarray(image)
     size = pixels.shape[0] * pixels.shape[1] / 1e6
     y, z = model.pixels.analyse(pixels, 50)
-    coded = model.prior.encode(y, z, 50, model.price(50))
-    data = finola_codec.encode(image)
+    coded = model.prior.encode(y.copy(), z, 50, model.price(50))
+    data = finola_codec.encode(image, model=model)
+    print(name)
     parts = {
-        "encode": lambda: finola_codec.encode(image),
+        "encode": lambda: finola_codec.encode(image, model=model),
         "  analysis": lambda: model.pixels.analyse(pixels, 50),
-        "  prior and coding": lambda: model.prior.encode(y, z, 50, model.price(50)),
+        "  prior and coding": lambda: model.prior.encode(y.copy(), z, 50, model.price(50)),
+        "  prior, coding, no RDO": lambda: model.prior.encode(y.copy(), z, 50),
         "decode": lambda: finola_codec.decode(data),
         "  prior and coding ": lambda: model.prior.decode(coded.hyper, coded.vectors, y.shape[:2], 50),
         "  synthesis": lambda: model.pixels.synthesise(coded.y, 50, *pixels.shape[:2]),
     }
-    for name, work in parts.items():
+    for part, work in parts.items():
         seconds = best(work)
-        print(f"{name:20} {seconds:6.3f} s {size / seconds:7.2f} megapixel/s")
+        print(f"{part:24} {seconds:6.3f} s {size / seconds:7.2f} megapixel/s")
 
 
 def scaling() -> None:
@@ -93,6 +103,44 @@ def scaling() -> None:
                 seconds, peak = _measured([sys.executable, "-m", "finola_codec", *map(str, command)])
                 rate = megapixels / seconds
                 print(f"{megapixels:6} megapixel {command[0]}: {seconds:7.2f} s {rate:6.2f} megapixel/s {peak:7.0f} MB")
+
+
+def against() -> None:
+    """CompressAI's models and ours: seconds and peak memory of whole pictures, models loaded."""
+    other = os.environ.get("COMPRESSAI")
+    if not other:
+        print("COMPRESSAI names no Python that has CompressAI: left out")
+        return
+    for megapixels in (0.393, 12):
+        width, height = picture(megapixels).size
+        for name in MODELS:
+            ours = _ours(name, megapixels)
+            print(f"{megapixels:6} megapixel {name:22}" + _line(ours))
+            for theirs in ("bmshj2018-hyperprior", "mbt2018-mean"):
+                script = Path(__file__).with_name("compressai_models.py")
+                command = [other, str(script), str(width), str(height), theirs]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                found = json.loads(done.stdout.splitlines()[-1])
+                ratios = ", ".join(f"{key.split('_')[0]} {found[key] / ours[key]:.1f}" for key in found)
+                print(f"{megapixels:6} megapixel {theirs:22}{_line(found)}  times ours: {ratios}")
+
+
+def _line(found: dict[str, float]) -> str:
+    return f" encode {found['encode_s']:7.2f} s  decode {found['decode_s']:7.2f} s  {found['peak_mb']:6.0f} MB"
+
+
+def _ours(name: str, megapixels: float) -> dict[str, float]:
+    program = (
+        "import json, resource, sys, time; sys.path.insert(0, sys.argv[1]);"
+        "from run import picture; import finola_codec; x = picture(float(sys.argv[2])); m = sys.argv[3]\n"
+        "for _ in range(2 if x.width * x.height < 2e6 else 1):\n"
+        "    a = time.perf_counter(); d = finola_codec.encode(x, model=m); b = time.perf_counter()\n"
+        "    finola_codec.decode(d, model=m); c = time.perf_counter()\n"
+        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "print(json.dumps({'encode_s': b - a, 'decode_s': c - b, 'peak_mb': peak}))"
+    )
+    command = [sys.executable, "-c", program, str(Path(__file__).parent), str(megapixels), name]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def _measured(command: list[str]) -> tuple[float, float]:
@@ -134,23 +182,30 @@ def finola() -> None:
     import torch
 
     from finola_codec.nn.finola import Finola
-    from finola_codec.nn.profiles import FINOLA_BASE as profile
+    from finola_codec.nn.profiles import FINOLA_256, FINOLA_BASE
+    from finola_codec.nn.tile import TileFinola
 
-    channels, side = profile.seed_channels, profile.patch
-    blocks = 1_000_000 // profile.block**2
-    grower, seeds = Finola(channels), torch.randn(blocks, channels)
-    products = 2 * ((side - 1) + side * (side - 1)) * blocks
-    rows, matrix = torch.randn(products, channels), torch.randn(channels, channels)
+    base, tile = Finola(FINOLA_BASE.seed_channels).eval(), TileFinola(FINOLA_256).eval()
+    _finola("finola-base", base, FINOLA_BASE, (FINOLA_BASE.seed_channels, FINOLA_BASE.seed_channels), torch)
+    _finola("finola-256", tile, FINOLA_256, (FINOLA_256.channels, 2 * FINOLA_256.rank), torch)
+
+
+def _finola(name: str, grower: Any, profile: Any, product: tuple[int, int], torch: Any) -> None:
+    """``product`` is how many inputs and outputs the products of a step have, all told."""
+    side, blocks = profile.patch, max(1, round(1_000_000 / profile.block**2))
+    steps = 2 * ((side - 1) + side * (side - 1)) * blocks
+    seeds = torch.randn(blocks, profile.channels if name == "finola-256" else product[0])
+    rows, matrix = torch.randn(steps, product[0]), torch.randn(product)
     with torch.inference_mode():
         grown = best(lambda: grower(seeds, side, side))
         floor = best(lambda: rows @ matrix)
     print(
-        f"FINOLA, {blocks} blocks: {1e3 * grown:.1f} ms; its products as one: {1e3 * floor:.1f} ms; "
-        f"{grown / floor:.2f} times"
+        f"{name}, {blocks} blocks: {1e6 * grown / blocks:.1f} us a block; its products as one: "
+        f"{1e6 * floor / blocks:.1f} us; {grown / floor:.2f} times"
     )
 
 
-ALL = {f.__name__: f for f in (start, throughput, scaling, files, finola)}
+ALL = {f.__name__: f for f in (start, throughput, scaling, against, files, finola)}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:

@@ -55,6 +55,7 @@ def encode(
         raise ConfigError(f"effort {effort} is not within 0..{MAX_EFFORT}")
     model = _open(model)
     planes = images.to_planes(image)
+    del image  # a caller that keeps no picture of its own has its memory back
     extras = _extras(planes)
 
     def attempt(quality: int) -> _Encoded:

@@ -68,10 +68,11 @@ class _Encoding:
     def __call__(self, job: files.Job, threads: int) -> None:
         source, target = job
         files.check_target(target, self.force)
-        image = images.read(io.BytesIO(files.read(source)), files.name_of(source), self.max_pixels)
+        file = io.BytesIO(files.read(source)) if source == files.STREAM else Path(source)
+        held = [images.read(file, files.name_of(source), self.max_pixels)]
         with files.naming(source):
             encoded = codec.encode(
-                image,
+                held.pop(),  # nothing else refers to the picture, so encode can let go of it
                 self.quality,
                 model=load_model(self.model, threads),
                 effort=self.effort,

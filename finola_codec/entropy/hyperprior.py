@@ -21,7 +21,7 @@ DIRECTIONS = ("right", "left", "down", "up")
 SITES_AT_ONCE = 4096  # positions whose means and scales are computed together; bounds memory, changes no result
 _LOG2_MIN = float(np.rint(LOG2_MIN * ONE))
 
-# Given the scale bins and means of a step's numbers (sites, channels): their residuals.
+# Given the sites of a step and the means and scale bins of its numbers (sites, channels): their residuals.
 Writing = Callable[[Integers, NDArray[np.uint8]], None]
 Coding = Callable[[Step, NDArray[np.intp], Integers, NDArray[np.uint8]], Integers]
 
@@ -70,7 +70,8 @@ class HyperPrior:
         """Quantize and code C-vectors ``y`` (h, w, C) and hyper vectors ``z`` (ceil(h/p), ceil(w/p), C_hyper).
 
         With a ``price``, the bits that a squared error of one natural unit is worth, each residual is the better
-        of the nearest integer and the next one towards zero (rate-distortion optimised quantization).
+        of the nearest integer and the next one towards zero (rate-distortion optimised quantization). The memory of
+        ``y`` becomes that of the decoded integers: large pictures would not fit twice.
         """
         assert z is not None
         hyper, vectors = Writer(self._models), Writer(self._models)
@@ -106,20 +107,32 @@ class HyperPrior:
         z_int = nearest(z.reshape(-1, z.shape[2]) * ONE / z_step)
         write_hyper(z_int.ravel(), z_bins)
         features = self._grow(z_int * z_step, z.shape[:2], y.shape[:2])
-        flat = y.reshape(-1, y.shape[2])
+        wanted = np.ascontiguousarray(y)
+        known = wanted.view(np.int32)
+        flat, later = wanted.reshape(-1, y.shape[2]), _phases(*y.shape[:2])[1]
+        aside = flat[:0]
         steps = self._arrays["step"][quality - 1]
 
         def code(step: Step, sites: NDArray[np.intp], mean: Integers, bins: NDArray[np.uint8]) -> Integers:
-            size = steps[step.start : step.stop]
-            wanted = (flat[sites, step.start : step.stop] * ONE - mean) / size
-            if price is None:
-                residual = nearest(wanted)
+            nonlocal aside
+            channels = slice(step.start, step.stop)
+            size = steps[channels]
+            if step.phase == 0:  # the context must find zeros where phase 1 is yet to come
+                here, aside = flat[sites, channels], flat[later, channels]
+                flat[later, channels] = 0
             else:
-                residual = cheaper(wanted, bins, price * (size / ONE) ** 2, self._tables)
+                here = aside
+            residual = np.empty(mean.shape, np.int32)
+            for part in _parts(len(sites)):
+                target = (here[part] * ONE - mean[part]) / size
+                if price is None:
+                    residual[part] = nearest(target)
+                else:
+                    residual[part] = cheaper(target, bins[part], price * (size / ONE) ** 2, self._tables)
             write(residual.ravel(), bins.ravel())
             return residual
 
-        return self._traverse(features, y.shape[:2], quality, code)
+        return self._traverse(features, known, quality, code)
 
     def decode(self, hyper: bytes, vectors: bytes, grid: tuple[int, int], quality: int) -> Integers:
         """The C-vectors (h, w, C) as integers with ACTIVATION_BITS fractional bits.
@@ -132,7 +145,7 @@ class HyperPrior:
         def read(step: Step, sites: NDArray[np.intp], mean: Integers, bins: NDArray[np.uint8]) -> Integers:
             return reader.read(bins.ravel()).reshape(bins.shape)
 
-        decoded = self._traverse(features, grid, quality, read)
+        decoded = self._traverse(features, self._nothing(grid), quality, read)
         reader.finish()
         return decoded
 
@@ -152,7 +165,10 @@ class HyperPrior:
             intact += reader.intact
             return residual
 
-        return self._traverse(features, grid, quality, read), intact
+        return self._traverse(features, self._nothing(grid), quality, read), intact
+
+    def _nothing(self, grid: tuple[int, int]) -> Integers:
+        return np.zeros((*grid, self.spec.channels), np.int32)
 
     def _read_hyper(self, payload: bytes, grid: tuple[int, int], quality: int) -> Integers:
         patch = self.spec.hyper_patch
@@ -175,21 +191,22 @@ class HyperPrior:
         grown = grown.reshape(coarse[0] * patch, coarse[1] * patch, channels)
         return grown[: grid[0], : grid[1]].reshape(-1, channels).astype(np.int32)
 
-    def _traverse(self, features: Integers, grid: tuple[int, ...], quality: int, code: Coding) -> Integers:
-        """Walk the coding steps; ``code`` turns bins and means into residuals by writing or by reading them."""
-        height, width = grid
-        # A border of zeros, so that the context needs no special case at the edges.
-        known = np.zeros((height + 2, width + 2, self.spec.channels), np.int32)
-        inner = known[1:-1, 1:-1]
-        phases = _phases(height, width)
+    def _traverse(self, features: Integers, known: Integers, quality: int, code: Coding) -> Integers:
+        """Walk the coding steps; ``code`` turns means and bins into residuals by writing or by reading them.
+
+        What is decoded is written into ``known`` (h, w, C), and may have been anything where a step does not read.
+        """
+        phases = _phases(*known.shape[:2])
         steps = self._arrays["step"][quality - 1]
+        flat = known.reshape(-1, known.shape[2])
         for step in self.spec.steps():
             sites = phases[step.phase]
             mean, bins = self._predict(step, features, known, sites, quality)
             residual = code(step, sites, mean, bins)
-            value = np.clip(mean + residual * steps[step.start : step.stop], -LIMIT, LIMIT)
-            inner[sites // width, sites % width, step.start : step.stop] = value
-        return inner
+            for part in _parts(len(sites)):
+                value = mean[part] + residual[part] * steps[step.start : step.stop]
+                flat[sites[part], step.start : step.stop] = np.clip(value, -LIMIT, LIMIT)
+        return known
 
     def _predict(
         self, step: Step, features: Integers, known: Integers, sites: NDArray[np.intp], quality: int
@@ -214,7 +231,6 @@ class _IntegerArithmetic:
         self, arrays: Mapping[str, Array], sites: NDArray[np.intp], known: Integers, quality: int, spec: PriorSpec
     ) -> None:
         self.arrays, self.sites = arrays, sites
-        self.width = known.shape[1] - 2
         self.interpolation = interpolation(quality, spec.anchors)
 
     def select(self, features: NDArray[np.integer], step: Step) -> Array:
@@ -225,11 +241,16 @@ class _IntegerArithmetic:
 
     def context(self, name: str, known: NDArray[np.integer], step: Step) -> Array:
         weights = self.arrays[name]  # (out, in, 3, 3)
-        rows, columns = self.sites // self.width, self.sites % self.width
-        corner = rows * known.shape[1] + columns
-        offsets = np.add.outer(np.arange(CONTEXT_KERNEL) * known.shape[1], np.arange(CONTEXT_KERNEL)).ravel()
-        flat = known.reshape(-1, known.shape[2])[:, : step.known]
-        patches = flat[corner[:, None] + offsets].astype(np.float64).reshape(len(self.sites), -1)
+        height, width = known.shape[:2]
+        rows, columns = self.sites // width, self.sites % width
+        first, last = (rows[0], rows[-1]) if len(rows) else (0, 0)
+        # The rows that the sites see, with zeros around the picture.
+        band = np.zeros((last - first + CONTEXT_KERNEL, width + 2, step.known))
+        top, bottom = max(0, first - 1), min(height, last + 2)
+        band[top - first + 1 : bottom - first + 1, 1:-1] = known[top:bottom, :, : step.known]
+        corner = (rows - first) * (width + 2) + columns
+        offsets = np.add.outer(np.arange(CONTEXT_KERNEL) * (width + 2), np.arange(CONTEXT_KERNEL)).ravel()
+        patches = band.reshape(-1, step.known)[corner[:, None] + offsets].reshape(len(self.sites), -1)
         matrix = weights.transpose(0, 2, 3, 1).reshape(len(weights), -1)
         return fixed.linear(patches, matrix, self.arrays[f"{name}_bias"])
 

@@ -23,7 +23,7 @@ def grids(model: Model, height: int, width: int) -> tuple[np.ndarray, np.ndarray
 @pytest.mark.parametrize("quality", [1, 50, 100])
 def test_the_decoder_recovers_the_encoders_integers(tiny_model: Model, size: tuple[int, int], quality: int) -> None:
     y, z = grids(tiny_model, *size)
-    payloads = tiny_model.prior.encode(y, z, quality)
+    payloads = tiny_model.prior.encode(y.copy(), z, quality)
     decoded = tiny_model.prior.decode(payloads.hyper, payloads.vectors, size, quality)
     assert (decoded == payloads.y).all()
     step = tiny_model.prior._arrays["step"][quality - 1]
@@ -32,9 +32,9 @@ def test_the_decoder_recovers_the_encoders_integers(tiny_model: Model, size: tup
 
 def test_working_in_parts_changes_nothing(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     y, z = grids(tiny_model, 9, 11)
-    whole = tiny_model.prior.encode(y, z, 60)
+    whole = tiny_model.prior.encode(y.copy(), z, 60)
     monkeypatch.setattr(hyperprior, "SITES_AT_ONCE", 7)
-    parts = tiny_model.prior.encode(y, z, 60)
+    parts = tiny_model.prior.encode(y.copy(), z, 60)
     assert (whole.hyper, whole.vectors) == (parts.hyper, parts.vectors)
 
 
@@ -47,7 +47,7 @@ def test_extreme_values_survive(tiny_model: Model) -> None:
 
 def test_a_payload_of_another_size_is_noticed(tiny_model: Model) -> None:
     y, z = grids(tiny_model, 8, 8)
-    payloads = tiny_model.prior.encode(y, z, 50)
+    payloads = tiny_model.prior.encode(y.copy(), z, 50)
     with pytest.raises(FormatError):
         tiny_model.prior.decode(payloads.hyper, payloads.vectors, (4, 4), 50)
     with pytest.raises(FormatError):

@@ -26,7 +26,7 @@ def test_coded_size_and_integers_follow_the_estimate(tiny_codec: Codec, crops: t
             expected = tiny_codec.prior(y, z, weights)
         estimated += float(expected.bits.sum())
         for i in range(len(crops)):
-            payloads = prior.encode(y[i].permute(1, 2, 0).numpy(), z[i].permute(1, 2, 0).numpy(), quality)
+            payloads = prior.encode(y[i].permute(1, 2, 0).numpy().copy(), z[i].permute(1, 2, 0).numpy(), quality)
             coded += 8 * (len(payloads.hyper) + len(payloads.vectors))
             step = 2.0 ** tiny_codec.prior.log2_step(weights)[i].detach().numpy()
             difference = np.abs(to_real(payloads.y) - expected.y[i].permute(1, 2, 0).numpy())

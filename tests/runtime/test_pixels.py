@@ -16,7 +16,7 @@ def test_tiles_change_nothing(
 ) -> None:
     picture = np.asarray(photo)
     y, z = either_model.pixels.analyse(picture, 60)
-    payloads = either_model.prior.encode(y, z, 60)
+    payloads = either_model.prior.encode(y.copy(), z, 60)
     whole = either_model.pixels.synthesise(payloads.y, 60, *picture.shape[:2])
     monkeypatch.setattr(pixels, "TILE", tile)
     y_tiled, z_tiled = either_model.pixels.analyse(picture, 60)
