@@ -19,6 +19,9 @@ from finola_codec.runtime.model import Model
 from finola_codec.training.data import to_tensor
 
 
+collect_ignore = ["fuzz/fuzz_atheris.py"]  # is not a test, and needs atheris
+
+
 @pytest.fixture(scope="session")
 def photo() -> Image.Image:
     """A photograph of 451 x 300 pixels."""

@@ -1,0 +1,39 @@
+"""Image.open and Image.save."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, UnidentifiedImageError
+
+import finola_codec
+import finola_codec.pillow_plugin
+from tests.conftest import psnr
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_saving_and_opening(photo: Image.Image, tmp_path: Path, mode: str) -> None:
+    picture = photo.crop((0, 0, 99, 70)).convert(mode)
+    picture.save(tmp_path / "a.fin", quality=80)
+    with Image.open(tmp_path / "a.fin") as opened:
+        assert (opened.format, opened.size, opened.mode, opened.info["quality"]) == ("FIN", (99, 70), mode, 80)
+        assert psnr(opened, picture) > 27
+        expected = finola_codec.decode((tmp_path / "a.fin").read_bytes())
+        assert (np.asarray(opened) == np.asarray(expected)).all()
+
+
+def test_metadata_is_kept(photo: Image.Image) -> None:
+    photo = photo.crop((0, 0, 40, 40))
+    photo.info["icc_profile"] = b"a profile"
+    file = io.BytesIO()
+    photo.save(file, "FIN")
+    assert Image.open(file).info["icc_profile"] == b"a profile"
+
+
+def test_damage_is_an_error_of_pillows(photo: Image.Image) -> None:
+    data = finola_codec.encode(photo.crop((0, 0, 40, 40)))
+    with pytest.raises(UnidentifiedImageError):
+        Image.open(io.BytesIO(data[:-1]))
