@@ -18,7 +18,6 @@ from finola_codec.nn.profiles import FINOLA_TINY, FINOLA_TINY_TILE, Profile
 from finola_codec.runtime.model import Model
 from finola_codec.training.data import to_tensor
 
-
 collect_ignore = ["fuzz/fuzz_atheris.py"]  # is not a test, and needs atheris
 
 
