@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from finola_codec import codec, images
 from finola_codec.errors import ConfigError, FinolaError
 from finola_codec.files import write_whole
@@ -36,7 +34,7 @@ class Batch:
 
     def files(self) -> Iterator[Path]:
         """The files to work on, relative to ``source``, in a fixed order, found as they are needed."""
-        suffixes = {".fin"} if self.decode else set(Image.registered_extensions()) - {".fin"}
+        suffixes = {".fin"} if self.decode else images.suffixes()
         for folder, folders, names in os.walk(self.source):
             folders.sort()
             for name in sorted(names):

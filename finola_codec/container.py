@@ -43,7 +43,10 @@ class Header:
 
 
 def pack(header: Header, chunks: Mapping[int, bytes]) -> bytes:
-    """Header and chunks, in the order given, to the bytes of a file."""
+    """Header and chunks, in the order given, to the bytes of a file.
+
+    Raises :class:`LimitError` for metadata that no reader would take.
+    """
     out = bytearray(MAGIC)
     out.append(VERSION)
     out += header.model_id
@@ -52,6 +55,9 @@ def pack(header: Header, chunks: Mapping[int, bytes]) -> bytes:
     out += _varint(header.width) + _varint(header.height)
     head = bytes(out)
     for kind, payload in chunks.items():
+        if kind not in (VECTORS, ALPHA) and len(payload) > MAX_METADATA:
+            name = NAMES.get(kind, f"0x{kind:02x}")
+            raise LimitError(f"the {name} chunk would have {len(payload)} bytes, more than the limit of {MAX_METADATA}")
         start = bytes([kind]) + _varint(len(payload))
         out += start + payload + _crc(head, start, payload)
     return bytes(out)

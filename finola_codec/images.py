@@ -48,6 +48,11 @@ def read(source: Path | BinaryIO, name: str, max_pixels: int | None = DEFAULT_MA
     return image
 
 
+def suffixes() -> set[str]:
+    """The suffixes of picture files that Pillow knows, our own left out."""
+    return set(Image.registered_extensions()) - {".fin"}
+
+
 def to_planes(image: Image.Image) -> Planes:
     """Take a picture of any mode apart, upright; 16 bits a channel are reduced to 8.
 

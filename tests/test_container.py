@@ -33,6 +33,11 @@ def test_overhead_of_a_plain_file_is_at_most_32_bytes() -> None:
     assert len(pack(header, chunks)) - 2_100_000 <= 32
 
 
+def test_metadata_that_could_not_be_read_is_not_written() -> None:
+    with pytest.raises(LimitError, match="ICC profile chunk would have 16777217 bytes"):
+        pack(HEADER, CHUNKS | {ICC: bytes(2**24 + 1)})
+
+
 def test_every_truncation_is_an_error() -> None:
     data = pack(HEADER, CHUNKS)
     for length in range(len(data)):

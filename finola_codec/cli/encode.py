@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +49,7 @@ def encode(
     work = _Encoding(
         model, quality or 50, target_bpp, target_bytes, target_psnr, effort, force, out_dir is not None, max_pixels
     )
-    files.run(files.jobs(paths, out_dir, ".fin", _picture_suffixes), work, threads, "Encoding")
+    files.run(files.jobs(paths, out_dir, ".fin", images.suffixes), work, threads, "Encoding")
 
 
 @dataclass(frozen=True)
@@ -81,9 +80,3 @@ class _Encoding:
                 target_psnr=self.target_psnr,
             )
         files.write(target, encoded, self.make_folder)
-
-
-def _picture_suffixes() -> Collection[str]:
-    from PIL import Image
-
-    return set(Image.registered_extensions()) - {".fin"}

@@ -1,0 +1,70 @@
+"""What FINOLA itself brings to finola-base: the same codec with convolutions of equal cost in its place.
+
+    python benchmarks/ablations.py CACHE OUT MINUTES
+
+trains three codecs from the KLT, each for so many minutes of an otherwise idle machine, on the same crops in the
+same order: as it is, with sub-pixel convolutions in the decoder, and with them in the prior. Prints the held-out loss.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from unittest import mock
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from finola_codec.nn.finola import Finola
+from finola_codec.nn.profiles import FINOLA_BASE
+from finola_codec.training.config import TrainConfig
+from finola_codec.training.data import Pictures
+from finola_codec.training.loop import start
+
+PATCH = 4  # of both growths
+
+
+class SubPixel(nn.Module):
+    """A vector to a 4 x 4 patch by two sub-pixel layers, with as many multiplications as FINOLA has."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        finola = 2 * (PATCH - 1 + PATCH * (PATCH - 1)) * channels**2
+        hidden = round(finola / (4 * channels + 16 * channels))
+        self.first = nn.Linear(channels, 4 * hidden)
+        self.second = nn.Linear(hidden, 4 * channels)
+
+    def forward(self, z: Tensor, height: int, width: int) -> Tensor:
+        quarters = F.relu(self.first(z)).unflatten(-1, (2, 2, -1))
+        cells = self.second(quarters).unflatten(-1, (2, 2, -1))  # (N, 2, 2, 2, 2, C)
+        return cells.permute(0, 1, 3, 2, 4, 5).reshape(len(z), height, width, -1)
+
+
+VARIANTS = {
+    "FINOLA in decoder and prior": (Finola, Finola),
+    "sub-pixel convolutions in the decoder": (SubPixel, Finola),
+    "a sub-pixel hyper-decoder in the prior": (Finola, SubPixel),
+}
+
+
+def main(cache: Path, out: Path, minutes: float) -> None:
+    """Train and compare."""
+    # The learning rate falls to zero over the second half of about as many steps as the time allows.
+    steps = round(minutes * 60 / 0.3)
+    config = TrainConfig(FINOLA_BASE, steps=steps, cooldown=steps // 2, crop=192, lr=7e-4, ema=0.99)
+    print("| growth | steps | held-out loss | bit/pixel and PSNR at quality 50 |\n| --- | --- | --- | --- |")
+    for name, (decoder, prior) in VARIANTS.items():
+        with (
+            mock.patch("finola_codec.nn.decoder.Finola", decoder),
+            mock.patch("finola_codec.nn.prior.Finola", prior),
+        ):
+            trainer = start(config, out / name.replace(" ", "-"), Pictures.open(cache, config.held_out), resume=False)
+            trainer.train(max_minutes=minutes)
+            rows = trainer.validate()
+        loss = sum(row["loss"] for row in rows) / len(rows)
+        middle = rows[len(rows) // 2]
+        print(f"| {name} | {trainer.step} | {loss:.3f} | {middle['bpp']:.3f}, {middle['psnr']:.2f} dB |", flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))
