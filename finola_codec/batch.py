@@ -31,6 +31,7 @@ class Batch:
     decode: bool = False
     model: str = DEFAULT_MODEL
     quality: int = 50
+    effort: int = codec.DEFAULT_EFFORT
 
     def files(self) -> Iterator[Path]:
         """The files to work on, relative to ``source``, in a fixed order, found as they are needed."""
@@ -59,7 +60,8 @@ class Batch:
         return {"file": file.as_posix(), "bytes_in": len(data), "bytes_out": len(result), "seconds": seconds}
 
     def _encoded(self, data: bytes, name: str, threads: int) -> bytes:
-        return codec.encode(images.read(io.BytesIO(data), name), self.quality, model=load_model(self.model, threads))
+        model = load_model(self.model, threads)
+        return codec.encode(images.read(io.BytesIO(data), name), self.quality, model=model, effort=self.effort)
 
     def _decoded(self, data: bytes, threads: int) -> bytes:
         out = io.BytesIO()

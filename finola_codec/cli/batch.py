@@ -18,6 +18,7 @@ from finola_codec.runtime.model import DEFAULT_MODEL
 @click.argument("target", metavar="DST", type=click.Path(path_type=Path))
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="To encode with.")
 @click.option("--quality", type=click.IntRange(1, 100), default=50, show_default=True)
+@options.effort
 @click.option("--retry-failed", is_flag=True, help="Work again on files that failed.")
 @options.engine
 def batch(
@@ -26,6 +27,7 @@ def batch(
     target: Path,
     model: str,
     quality: int,
+    effort: int,
     retry_failed: bool,
     workers: int,
     engine: str,
@@ -38,7 +40,7 @@ def batch(
     from finola_codec.batch import Batch, manifest, run
     from finola_codec.parallel import Engine
 
-    work = Batch(source, target, direction == "decode", model, quality)
+    work = Batch(source, target, direction == "decode", model, quality, effort)
     lines = run(work, Engine(workers, engine == "ray", address), retry_failed)
     if sys.stderr.isatty():
         todo = max(0, sum(1 for _ in work.files()) - len(manifest(target)))
