@@ -26,6 +26,7 @@ from finola_codec.runtime.model import DEFAULT_MODEL
 )
 @click.option("--resize", type=click.IntRange(min=1), help="Bring the shorter side to so many pixels first.")
 @click.option("--center-crop", type=click.IntRange(min=1), help="Then take the centre of so many pixels a side.")
+@click.option("--log-x/--linear-x", default=True, show_default=True, help="The rate axis of the plots.")
 @click.option("--html/--no-html", default=True, show_default=True, help="Make the page, with every picture decoded.")
 @options.engine
 def evaluate(
@@ -36,6 +37,7 @@ def evaluate(
     published: Path | None,
     resize: int | None,
     center_crop: int | None,
+    log_x: bool,
     html: bool,
     workers: int,
     engine: str,
@@ -66,7 +68,7 @@ def evaluate(
     names = {c.name for c in chosen}
     records = [r for r in sweep.load(out) if r.get("codec") in names or "error" in r]
     curves = rd.load_published(published) if published else {}
-    summary = report.write(records, out, curves)
+    summary = report.write(records, out, curves, log_x)
     _show(summary)
     if html:
         page.write(out / "html", records, summary, curves, page.make_gallery(out / "html", found, plan, where))

@@ -18,8 +18,13 @@ METRICS = ("psnr", "psnr_y", "ssim", "ms_ssim")
 SUMMARY, CURVES = "summary.json", "curves.csv"
 
 
-def write(records: Sequence[Mapping[str, Any]], out: Path, published: Mapping[str, list[rd.Point]]) -> dict[str, Any]:
-    """Write ``summary.json``, ``curves.csv`` and the plots into ``out``, and return the summary."""
+def write(
+    records: Sequence[Mapping[str, Any]], out: Path, published: Mapping[str, list[rd.Point]], log_x: bool = True
+) -> dict[str, Any]:
+    """Write ``summary.json``, ``curves.csv`` and the plots, rate in logarithms or not, into ``out``.
+
+    Returns the summary.
+    """
     good = [r for r in records if "error" not in r]
     codecs = list(dict.fromkeys(r["codec"] for r in good))
     summary: dict[str, Any] = {
@@ -37,7 +42,7 @@ def write(records: Sequence[Mapping[str, Any]], out: Path, published: Mapping[st
     means = pd.DataFrame(good).groupby(["codec", "setting"], sort=False).mean(numeric_only=True)
     means.round(5).to_csv(out / CURVES)
     for metric in METRICS:
-        _plot(summary["curves"], metric, out, published if metric == "psnr" else {})
+        _plot(summary["curves"], metric, out, published if metric == "psnr" else {}, log_x)
     return summary
 
 
@@ -45,7 +50,9 @@ def _as_dict(delta: rd.Delta | None) -> dict[str, float | None] | None:
     return None if delta is None else {k: v if v is None else round(v, 3) for k, v in vars(delta).items()}
 
 
-def _plot(curves: Mapping[str, Any], metric: str, out: Path, published: Mapping[str, list[rd.Point]]) -> None:
+def _plot(
+    curves: Mapping[str, Any], metric: str, out: Path, published: Mapping[str, list[rd.Point]], log_x: bool
+) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(9, 6.5))
@@ -55,7 +62,8 @@ def _plot(curves: Mapping[str, Any], metric: str, out: Path, published: Mapping[
     for name, metrics in curves.items():
         if metrics[metric]:
             axes.plot(*zip(*metrics[metric], strict=True), "o-", markersize=3, label=name)
-    axes.set(xlabel="bit/pixel", ylabel=metric.upper().replace("_", "-"), xscale="log", xlim=(0.05, 2.5))
+    axes.set(xlabel="bit/pixel", ylabel=metric.upper().replace("_", "-"), xlim=(0.05 if log_x else 0, 2.5))
+    axes.set_xscale("log" if log_x else "linear")
     if metric == "psnr":
         axes.set_ylim(22, 44)
     axes.grid(alpha=0.3, which="both")
