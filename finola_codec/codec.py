@@ -185,6 +185,7 @@ def _integers(header: Header, chunks: Mapping[int, bytes], model: Model) -> NDAr
 
 def _picture(header: Header, chunks: Mapping[int, bytes], model: Model, y: NDArray[np.int32]) -> Image.Image:
     pixels = model.pixels.synthesise(y, header.quality, header.height, header.width)
+    del y
     alpha = None
     if header.mode.endswith("A"):  # missing only where a damaged file is salvaged
         alpha = images.unpack_alpha(chunks.get(ALPHA, images.OPAQUE), header.height, header.width)

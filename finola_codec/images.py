@@ -69,12 +69,12 @@ def to_planes(image: Image.Image) -> Planes:
         image, icc = _from_cmyk(image, icc), None
     image = _to_eight_bits(image)
     alpha = np.asarray(image.getchannel("A")) if image.mode in ("LA", "RGBA") else None
-    return Planes(np.asarray(image.convert("RGB")), image.mode, alpha, icc, exif.tobytes() if len(exif) else None)
+    return Planes(np.asarray(_converted(image, "RGB")), image.mode, alpha, icc, exif.tobytes() if len(exif) else None)
 
 
 def from_planes(planes: Planes) -> Image.Image:
     """Put a picture together again."""
-    image = Image.fromarray(planes.pixels, "RGB").convert(planes.mode.removesuffix("A"))
+    image = _converted(Image.fromarray(planes.pixels, "RGB"), planes.mode.removesuffix("A"))
     if planes.alpha is not None:
         image.putalpha(Image.fromarray(planes.alpha, "L"))
     if planes.icc:
@@ -82,6 +82,10 @@ def from_planes(planes: Planes) -> Image.Image:
     if planes.exif:
         image.info["exif"] = planes.exif
     return image
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)  # which copies even where there is nothing to do
 
 
 def pack_alpha(alpha: NDArray[np.uint8]) -> bytes:

@@ -18,6 +18,7 @@ from finola_codec.entropy.tables import Tables
 from finola_codec.errors import ModelError
 
 DIRECTIONS = ("right", "left", "down", "up")
+BATCH_SITES = 2**15  # positions that are coded together; part of the format, it bounds the memory of both sides
 SITES_AT_ONCE = 4096  # positions whose means and scales are computed together; bounds memory, changes no result
 _LOG2_MIN = float(np.rint(LOG2_MIN * ONE))
 
@@ -61,8 +62,9 @@ class HyperPrior:
         return found
 
     def batches(self, grid: tuple[int, int]) -> int:
-        """How many parts the coded vectors of a grid have: one a step."""
-        return len(list(self.spec.steps()))
+        """How many parts the coded vectors of a grid have: one a step, or more of a large one."""
+        counts = [-(-len(sites) // BATCH_SITES) for sites in _phases(*grid)]
+        return sum(counts[step.phase] for step in self.spec.steps())
 
     def encode(
         self, y: NDArray[np.float32], z: NDArray[np.float32] | None, quality: int, price: float | None = None
@@ -108,31 +110,20 @@ class HyperPrior:
         write_hyper(z_int.ravel(), z_bins)
         features = self._grow(z_int * z_step, z.shape[:2], y.shape[:2])
         wanted = np.ascontiguousarray(y)
-        known = wanted.view(np.int32)
-        flat, later = wanted.reshape(-1, y.shape[2]), _phases(*y.shape[:2])[1]
-        aside = flat[:0]
+        flat = wanted.reshape(-1, y.shape[2])
         steps = self._arrays["step"][quality - 1]
 
         def code(step: Step, sites: NDArray[np.intp], mean: Integers, bins: NDArray[np.uint8]) -> Integers:
-            nonlocal aside
-            channels = slice(step.start, step.stop)
-            size = steps[channels]
-            if step.phase == 0:  # the context must find zeros where phase 1 is yet to come
-                here, aside = flat[sites, channels], flat[later, channels]
-                flat[later, channels] = 0
+            size = steps[step.start : step.stop]
+            target = (flat[sites, step.start : step.stop] * ONE - mean) / size
+            if price is None:
+                residual = nearest(target)
             else:
-                here = aside
-            residual = np.empty(mean.shape, np.int32)
-            for part in _parts(len(sites)):
-                target = (here[part] * ONE - mean[part]) / size
-                if price is None:
-                    residual[part] = nearest(target)
-                else:
-                    residual[part] = cheaper(target, bins[part], price * (size / ONE) ** 2, self._tables)
+                residual = cheaper(target, bins, price * (size / ONE) ** 2, self._tables)
             write(residual.ravel(), bins.ravel())
             return residual
 
-        return self._traverse(features, known, quality, code)
+        return self._traverse(features, wanted.view(np.int32), quality, code)
 
     def decode(self, hyper: bytes, vectors: bytes, grid: tuple[int, int], quality: int) -> Integers:
         """The C-vectors (h, w, C) as integers with ACTIVATION_BITS fractional bits.
@@ -186,10 +177,17 @@ class HyperPrior:
     def _grow(self, z: Array, coarse: tuple[int, ...], grid: tuple[int, ...]) -> Integers:
         """Hyper vectors (coarse positions, C_hyper) to features (h * w, C_hyper)."""
         patch, channels = self.spec.hyper_patch, self.spec.hyper_channels
-        grown = fixed.grow(np.clip(z, -FINOLA_LIMIT, FINOLA_LIMIT), self._finola, patch)
-        grown = grown.reshape(*coarse, patch, patch, channels).swapaxes(1, 2)
-        grown = grown.reshape(coarse[0] * patch, coarse[1] * patch, channels)
-        return grown[: grid[0], : grid[1]].reshape(-1, channels).astype(np.int32)
+        seeds = np.clip(z, -FINOLA_LIMIT, FINOLA_LIMIT).reshape(*coarse, channels)
+        features = np.empty((*grid, channels), np.int32)
+        rows = max(1, SITES_AT_ONCE // (coarse[1] * patch**2))
+        for top in range(0, coarse[0], rows):
+            part = seeds[top : top + rows]
+            grown = fixed.grow(part.reshape(-1, channels), self._finola, patch)
+            grown = grown.reshape(*part.shape[:2], patch, patch, channels).swapaxes(1, 2)
+            grown = grown.reshape(len(part) * patch, coarse[1] * patch, channels)
+            below = min(grid[0], (top + rows) * patch)
+            features[top * patch : below] = grown[: below - top * patch, : grid[1]]
+        return features.reshape(-1, channels)
 
     def _traverse(self, features: Integers, known: Integers, quality: int, code: Coding) -> Integers:
         """Walk the coding steps; ``code`` turns means and bins into residuals by writing or by reading them.
@@ -200,12 +198,10 @@ class HyperPrior:
         steps = self._arrays["step"][quality - 1]
         flat = known.reshape(-1, known.shape[2])
         for step in self.spec.steps():
-            sites = phases[step.phase]
-            mean, bins = self._predict(step, features, known, sites, quality)
-            residual = code(step, sites, mean, bins)
-            for part in _parts(len(sites)):
-                value = mean[part] + residual[part] * steps[step.start : step.stop]
-                flat[sites[part], step.start : step.stop] = np.clip(value, -LIMIT, LIMIT)
+            for sites in _parts(phases[step.phase], BATCH_SITES):
+                mean, bins = self._predict(step, features, known, sites, quality)
+                value = mean + code(step, sites, mean, bins) * steps[step.start : step.stop]
+                flat[sites, step.start : step.stop] = np.clip(value, -LIMIT, LIMIT)
         return known
 
     def _predict(
@@ -215,21 +211,21 @@ class HyperPrior:
         means = np.empty((len(sites), step.stop - step.start), np.int32)
         bins = np.empty(means.shape, np.uint8)
         log2_step = self._arrays["log2_step"][quality - 1, step.start : step.stop]
-        for part in _parts(len(sites)):
-            ops = _IntegerArithmetic(self._arrays, sites[part], known, quality, self.spec)
+        done = 0
+        for part in _parts(sites, SITES_AT_ONCE):
+            ops = _IntegerArithmetic(self._arrays, part, quality, self.spec)
             mean, log2_scale = mean_and_scale(ops, step, features, known)
-            means[part] = mean
             index = np.rint((log2_scale - log2_step - _LOG2_MIN) * (BINS_PER_OCTAVE / ONE))
-            bins[part] = np.clip(index, 0, BINS - 1)
+            means[done : done + len(part)] = mean
+            bins[done : done + len(part)] = np.clip(index, 0, BINS - 1)
+            done += len(part)
         return means, bins
 
 
 class _IntegerArithmetic:
     """Rows (sites, channels) of integers, for some of the positions of a phase."""
 
-    def __init__(
-        self, arrays: Mapping[str, Array], sites: NDArray[np.intp], known: Integers, quality: int, spec: PriorSpec
-    ) -> None:
+    def __init__(self, arrays: Mapping[str, Array], sites: NDArray[np.intp], quality: int, spec: PriorSpec) -> None:
         self.arrays, self.sites = arrays, sites
         self.interpolation = interpolation(quality, spec.anchors)
 
@@ -243,11 +239,15 @@ class _IntegerArithmetic:
         weights = self.arrays[name]  # (out, in, 3, 3)
         height, width = known.shape[:2]
         rows, columns = self.sites // width, self.sites % width
-        first, last = (rows[0], rows[-1]) if len(rows) else (0, 0)
+        first, last = rows[0], rows[-1]
         # The rows that the sites see, with zeros around the picture.
         band = np.zeros((last - first + CONTEXT_KERNEL, width + 2, step.known))
         top, bottom = max(0, first - 1), min(height, last + 2)
-        band[top - first + 1 : bottom - first + 1, 1:-1] = known[top:bottom, :, : step.known]
+        inner = band[top - first + 1 : bottom - first + 1, 1:-1]
+        inner[:] = known[top:bottom, :, : step.known]
+        if step.phase == 1:  # of its own group a position of phase 1 reads phase 0 only
+            odd = np.add.outer(np.arange(top, bottom), np.arange(width)) % 2 == 1
+            inner[odd, step.start :] = 0
         corner = (rows - first) * (width + 2) + columns
         offsets = np.add.outer(np.arange(CONTEXT_KERNEL) * (width + 2), np.arange(CONTEXT_KERNEL)).ravel()
         patches = band.reshape(-1, step.known)[corner[:, None] + offsets].reshape(len(self.sites), -1)
@@ -270,6 +270,6 @@ def _phases(height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]
     return np.flatnonzero(parity == 0), np.flatnonzero(parity == 1)
 
 
-def _parts(count: int) -> Iterator[slice]:
-    for start in range(0, count, SITES_AT_ONCE):
-        yield slice(start, min(start + SITES_AT_ONCE, count))
+def _parts(sites: NDArray[np.intp], size: int) -> Iterator[NDArray[np.intp]]:
+    for start in range(0, len(sites), size):
+        yield sites[start : start + size]

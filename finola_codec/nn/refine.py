@@ -17,7 +17,7 @@ from finola_codec.nn.restore import restore
 from finola_codec.runtime.model import Model
 from finola_codec.runtime.pixels import scaled, tiles
 
-WINDOW = 512  # pixels a side that are refined at once; bounds memory
+WINDOW = 2**18  # pixels that are refined at once; bounds memory
 RATE = 0.04  # Adam's learning rate, in quantizer steps
 
 

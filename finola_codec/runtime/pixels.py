@@ -16,8 +16,10 @@ from finola_codec.errors import ModelError
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-TILE = 1024  # pixels a side that are transformed at once; bounds memory
+TILE = 2**19  # pixels that are transformed at once; bounds memory
 MARGIN = 80  # pixels around them that are read too, rounded up to blocks: the networks see less far
+
+HYPER_TILE = 2**14  # C-vectors that the hyper encoder takes at once; it sees less than a hyper vector far
 
 Floats = NDArray[np.float32]
 Window = tuple[slice, slice]
@@ -72,7 +74,15 @@ class Pixels:
         """C-vectors (h, w, C) to hyper vectors (ceil(h/p), ceil(w/p), C_hyper), or None for a model without them."""
         if self._paths.hyper_encoder is None:
             return None
-        return _run(self._hyper_encoder, _pad(y, self._patch, "edge"), self._weights(quality))
+        weights, patch = self._weights(quality), self._patch
+        z: Floats | None = None
+        for outer, inner, crop in tiles(-(-y.shape[0] // patch), -(-y.shape[1] // patch), patch, HYPER_TILE, patch):
+            part = _pad(y[scaled(outer[0], patch), scaled(outer[1], patch)], patch, "edge")
+            vectors = _run(self._hyper_encoder, part, weights)
+            shape = (-(-y.shape[0] // patch), -(-y.shape[1] // patch), vectors.shape[2])
+            z = np.empty(shape, np.float32) if z is None else z
+            z[inner] = vectors[crop]
+        return z
 
     def synthesise(self, y: Integers, quality: int, height: int, width: int) -> NDArray[np.uint8]:
         """Decoded C-vectors (h, w, C), as the prior gives them, to pixels (height, width, 3)."""
@@ -98,6 +108,8 @@ def _session(path: Path, threads: int) -> InferenceSession:
     options.intra_op_num_threads = threads
     # Threads that spin between runs take the cores from NumPy's products, which come in between.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # An arena keeps the largest of what every tile needed; without it memory is a third, and time a tenth more.
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -111,15 +123,20 @@ def _run(session: InferenceSession, x: Floats, weights: Floats) -> Floats:
     return session.run(None, {"input": x, "weights": weights})[0][0].transpose(1, 2, 0)
 
 
-def tiles(height: int, width: int, block: int, side: int = 0) -> Iterator[tuple[Window, Window, Window]]:
+def tiles(
+    height: int, width: int, block: int, size: int = 0, margin: int = 0
+) -> Iterator[tuple[Window, Window, Window]]:
     """Cover a grid of blocks: what a tile reads, what it gives, and where that lies in what it reads.
 
-    Tiles have ``side`` pixels, TILE by default, and one block at least.
+    Tiles have ``size`` pixels at most, TILE by default, and are up to twice as wide as high; they read ``margin``
+    more on every side, MARGIN by default. All is in whole blocks, and a tile has one at least.
     """
-    side, margin = max(1, (side or TILE) // block), -(-MARGIN // block)
-    for top in range(0, height, side):
-        for left in range(0, width, side):
-            outer, inner, crop = zip(_span(top, height, side, margin), _span(left, width, side, margin), strict=True)
+    size, margin = (size or TILE) // block**2, -(-(margin or MARGIN) // block)
+    columns = max(1, min(width, int((2 * size) ** 0.5)))
+    rows = max(1, size // columns)
+    for top in range(0, height, rows):
+        for left in range(0, width, columns):
+            outer, inner, crop = zip(_span(top, height, rows, margin), _span(left, width, columns, margin), strict=True)
             yield outer, inner, crop
 
 

@@ -10,7 +10,7 @@ from finola_codec import Model
 from finola_codec.runtime import pixels
 
 
-@pytest.mark.parametrize("tile", [64, 112])
+@pytest.mark.parametrize("tile", [64 * 64, 112 * 150])
 def test_tiles_change_nothing(
     either_model: Model, photo: Image.Image, monkeypatch: pytest.MonkeyPatch, tile: int
 ) -> None:
