@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from finola_codec import decode
+from finola_codec import FinolaError, decode
 from tests.conftest import psnr
 from tests.golden.make import FOLDER, HASHES, pictures
 
@@ -85,3 +85,21 @@ def test_another_numpy_does_not_matter(tmp_path: Path) -> None:
     if done.returncode:
         pytest.skip(f"NumPy 1.26 does not install here: {done.stderr.strip().splitlines()[-1:]}")
     assert fingerprints(python) == integers()
+
+
+@pytest.mark.parametrize("name", ["small.finola-base.fin", "grey.finola-256.fin"])
+def test_every_truncation_of_a_golden_file_is_an_error(name: str) -> None:
+    data = (FOLDER / name).read_bytes()
+    for length in range(len(data)):
+        with pytest.raises(FinolaError):
+            decode(data[:length])
+
+
+@pytest.mark.parametrize("name", ["pixel.finola-base.fin", "grey.finola-base.fin"])
+def test_every_flipped_bit_of_a_small_golden_file_is_an_error(name: str) -> None:
+    data = (FOLDER / name).read_bytes()
+    for bit in range(8 * len(data)):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(FinolaError):
+            decode(bytes(damaged))

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import onnx
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from finola_codec.entropy import tables as frequency_tables
@@ -83,7 +83,7 @@ def export(codec: Codec, folder: Path, name: str, card: str) -> Model:
         _write_onnx(_HyperAnalysis(codec), (vectors, weights), folder / HYPER_ENCODER, codec.profile.hyper_patch)
     _write_onnx(_Synthesis(codec), (vectors, weights), folder / DECODER, 1)
 
-    save_file(_not_stored(codec, folder), folder / TRAINING)
+    (folder / TRAINING).write_bytes(safetensors.torch.save(_not_stored(codec, folder)))
     (folder / "MODEL_CARD.md").write_text(card)
     _write_manifest(folder, {"format": 1, "name": name, "profile": profile.to_dict(), "bounds": prior.bounds()})
     return load_model(folder)
