@@ -8,6 +8,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from finola_codec import images
@@ -26,7 +27,7 @@ class Picture:
     def read(self, resize: int | None = None, crop: int | None = None) -> Image.Image:
         """The picture as RGB, upright; shorter side brought to ``resize`` and centre cropped to ``crop`` if given.
 
-        Raises :class:`ImageError` naming the picture where it cannot be read.
+        It comes without its ICC profile and EXIF, which some codecs would carry along and others not. Raises :class:`ImageError` naming the picture where it cannot be read.
         """
         if self.offset is None:
             picture = images.read(self.path, self.name)
@@ -34,7 +35,8 @@ class Picture:
             with self.path.open("rb") as file:
                 file.seek(self.offset)
                 picture = images.read(io.BytesIO(file.read(self.size)), self.name)
-        return _centre(_resized(ImageOps.exif_transpose(picture).convert("RGB"), resize), crop)
+        pixels = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+        return _centre(_resized(Image.fromarray(pixels), resize), crop)
 
 
 def find(source: str) -> list[Picture]:

@@ -94,6 +94,16 @@ def test_resize_and_crop_are_the_papers_protocol(folder: Path) -> None:
     assert picture.read(resize=90, crop=64).size == (64, 64)
 
 
+def test_metadata_does_not_count(photo: Image.Image, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a description" * 50
+    photo.save(tmp_path / "a.png", icc_profile=b"a profile" * 100, exif=exif)
+    (picture,) = pictures.find(str(tmp_path / "a.png"))
+    read = picture.read()
+    assert read.info == {}
+    assert not read.getexif()
+
+
 @pytest.mark.parametrize("name", list(KNOWN))
 def test_every_codec_keeps_a_picture_and_its_scale_rises(name: str, photo: Image.Image) -> None:
     try:
