@@ -27,7 +27,8 @@ class Picture:
     def read(self, resize: int | None = None, crop: int | None = None) -> Image.Image:
         """The picture as RGB, upright; shorter side brought to ``resize`` and centre cropped to ``crop`` if given.
 
-        It comes without its ICC profile and EXIF, which some codecs would carry along and others not. Raises :class:`ImageError` naming the picture where it cannot be read.
+        It comes without its ICC profile and EXIF, which some codecs would carry along and others not. Raises
+        :class:`ImageError` naming the picture where it cannot be read.
         """
         if self.offset is None:
             picture = images.read(self.path, self.name)
