@@ -1,4 +1,4 @@
-"""Print the fingerprint of every golden file as JSON; run by test_golden.py in processes set up in many ways.
+"""Print the fingerprint of every golden file, and of vectors coded here, as JSON; run by test_golden.py in many ways.
 
 ONNX Runtime and torch cannot be imported in this process: the integers must come without. With the argument
 ``float`` the prior is computed in float32, as other learned codecs do it, to show that the test notices.
@@ -6,11 +6,16 @@ ONNX Runtime and torch cannot be imported in this process: the integers must com
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from finola_codec.runtime.model import Model
 
 SCALE = 2.0**12
 
@@ -21,6 +26,14 @@ def float_linear(x: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.nda
     return (real + (bias / SCALE).astype(np.float32)) * SCALE
 
 
+def coded(model: Model) -> str:
+    """SHA-256 of what a model's prior makes of some vectors: payloads, and the integers that they decode to."""
+    rng = np.random.default_rng(0)
+    y, z = (rng.integers(-4000, 4000, size).astype(np.float32) / 1000 for size in ((24, 32, 256), (6, 8, 128)))
+    payloads = model.prior.encode(y, z, 60)
+    return hashlib.sha256(payloads.hyper + payloads.vectors + payloads.y.astype("<i4").tobytes()).hexdigest()
+
+
 def main() -> None:
     """Decode the integers of all golden files."""
     for absent in ("onnxruntime", "torch"):
@@ -28,10 +41,11 @@ def main() -> None:
     from finola_codec.codec import fingerprint
     from finola_codec.entropy import fixed
     from finola_codec.errors import FormatError
+    from finola_codec.runtime.model import load_model
 
     if "float" in sys.argv:
         fixed.linear = float_linear
-    found = {}
+    found = {"coded": coded(load_model("finola-base"))}
     for path in sorted(Path(__file__).parent.glob("*.fin")):
         try:
             found[path.name] = fingerprint(path.read_bytes())
