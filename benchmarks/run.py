@@ -75,7 +75,8 @@ def _throughput(name: str) -> None:
     image, model = picture(1.6), finola_codec.load_model(name)
     pixels = np.asarray(image)
     size = pixels.shape[0] * pixels.shape[1] / 1e6
-    y, z = model.pixels.analyse(pixels, 50)
+    y = model.pixels.analyse(pixels, 50)
+    z = model.pixels.hyper(y, 50)
     coded = model.prior.encode(y.copy(), z, 50, model.price(50))
     data = finola_codec.encode(image, model=model)
     print(name)

@@ -151,10 +151,10 @@ class _Encoded:
 
 def _encode(model: Model, planes: Planes, extras: dict[int, bytes], quality: int, effort: int) -> _Encoded:
     height, width = planes.pixels.shape[:2]
-    y, z = model.pixels.analyse(planes.pixels, quality)
+    y = model.pixels.analyse(planes.pixels, quality)
     if effort in REFINEMENTS:
         y = _refined(model, planes.pixels, y, quality, REFINEMENTS[effort])
-        z = model.pixels.hyper(y, quality)
+    z = model.pixels.hyper(y, quality)
     payloads = model.prior.encode(y, z, quality, model.price(quality) if effort else None)
     header = Header(model.id, width, height, planes.mode, quality)
     data = container.pack(header, {HYPER: payloads.hyper, VECTORS: payloads.vectors} | extras)

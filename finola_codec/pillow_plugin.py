@@ -62,8 +62,12 @@ def _accept(prefix: bytes) -> bool:
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """Options of ``Image.save``: those of :func:`finola_codec.encode`."""
-    options = {key: value for key, value in image.encoderinfo.items() if key not in ("exif", "icc_profile")}
+    """Options of ``Image.save``: those of :func:`finola_codec.encode`, and ``exif`` and ``icc_profile``."""
+    options = dict(image.encoderinfo)
+    metadata = {key: options.pop(key) for key in ("exif", "icc_profile") if key in options}
+    if metadata:
+        image = image.copy()
+        image.info |= {k: v.tobytes() if isinstance(v, Image.Exif) else v for k, v in metadata.items()}
     file.write(codec.encode(image, **options))
 
 

@@ -110,7 +110,8 @@ def test_a_file_of_another_model_is_refused_by_name(tiny_model: Model, photo: Im
 
 
 def test_the_fingerprint_is_that_of_the_integers(tiny_model: Model, photo: Image.Image) -> None:
-    y, z = tiny_model.pixels.analyse(np.asarray(photo), 50)
+    y = tiny_model.pixels.analyse(np.asarray(photo), 50)
+    z = tiny_model.pixels.hyper(y, 50)
     integers = tiny_model.prior.encode(y, z, 50, tiny_model.price(50)).y
     expected = hashlib.sha256(integers.astype("<i4").tobytes()).hexdigest()
     assert fingerprint(encode(photo, 50, model=tiny_model), model=tiny_model) == expected

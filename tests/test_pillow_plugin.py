@@ -33,6 +33,16 @@ def test_metadata_is_kept(photo: Image.Image) -> None:
     assert Image.open(file).info["icc_profile"] == b"a profile"
 
 
+def test_metadata_given_to_save_is_kept(photo: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a cat"
+    file = io.BytesIO()
+    photo.crop((0, 0, 40, 40)).save(file, "FIN", exif=exif, icc_profile=b"another")
+    opened = Image.open(file)
+    assert opened.getexif()[0x010E] == "a cat"
+    assert opened.info["icc_profile"] == b"another"
+
+
 def test_damage_is_an_error_of_pillows(photo: Image.Image) -> None:
     data = finola_codec.encode(photo.crop((0, 0, 40, 40)))
     with pytest.raises(UnidentifiedImageError):

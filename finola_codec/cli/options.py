@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from finola_codec.codec import DEFAULT_EFFORT
+from finola_codec.codec import DEFAULT_EFFORT, MAX_EFFORT
 from finola_codec.container import DEFAULT_MAX_PIXELS
 
 paths = click.argument("paths", nargs=-1, required=True, metavar="IN OUT | IN... --out-dir DIR")
 out_dir = click.option("--out-dir", type=click.Path(path_type=Path), help="Folder for the results; created if missing.")
 effort = click.option(
     "--effort",
-    type=click.IntRange(0, 9),
+    type=click.IntRange(0, MAX_EFFORT),
     default=DEFAULT_EFFORT,
     show_default=True,
     help="0 rounds; from 1 rate-distortion optimised; 7 to 9 by gradient descent, with torch.",

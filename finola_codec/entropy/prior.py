@@ -11,9 +11,9 @@ the hyper features and everything decoded before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")  # what is computed with
 G = TypeVar("G", contravariant=True)  # what is stored: the hyper features, and the C-vectors decoded so far
@@ -46,6 +46,18 @@ class PriorSpec:
     hyper_patch: int
     width: int
     anchors: int
+
+    @classmethod
+    def of(cls, profile: Mapping[str, Any]) -> PriorSpec:
+        """That of a profile's fields, as ``model.json`` has them."""
+        return cls(
+            channels=profile["channels"],
+            groups=tuple(profile["groups"]),
+            hyper_channels=profile["hyper_channels"],
+            hyper_patch=profile["hyper_patch"],
+            width=profile["context_width"],
+            anchors=profile["anchors"],
+        )
 
     def steps(self) -> Iterator[Step]:
         """The coding steps, in order."""

@@ -109,7 +109,6 @@ _PLUGINS = {"jxl": ("pillow_jxl", "pillow-jxl-plugin"), "heic": ("pillow_heif", 
 _PILLOW = {c.name: c for c in (JPEG, WEBP, JPEG2000, AVIF, JXL, HEIC)}
 _COMMANDS = {c.name: c for c in (MOZJPEG, BPG, VVC)}
 KNOWN = (*_PILLOW, *_COMMANDS)
-DEFAULT = ("jpeg", "webp", "jpeg2000", "avif")
 
 
 def find(names: Sequence[str], models: Sequence[str | Path], threads: int = 0) -> list[ImageCodec]:

@@ -49,21 +49,13 @@ def table4(data: str, pictures: Sequence[Picture], model: str, out: Path, engine
     records = [r for r in sweep.load(out) if "error" not in r]
     name = load_model(model).name
     jpeg = rd.mean_curve(records, "jpeg")
-    rates = {
-        s: np.mean([r["bpp"] for r in records if (r["codec"], r["setting"]) == (name, s)])
-        for s in _settings(records, name)
-    }
-    quality = max((s for s, rate in rates.items() if rate <= BPP), default=None)
-    if quality is None:
+    settings = sorted({r["setting"] for r in records if r["codec"] == name})
+    within = [(s, p) for s, p in zip(settings, rd.mean_curve(records, name), strict=True) if p[0] <= BPP]
+    if not within:
         raise ConfigError(f"{name} does not go down to {BPP} bit/pixel on {data}")
-    chosen = [r for r in records if (r["codec"], r["setting"]) == (name, quality)]
-    bpp, psnr = (float(np.mean([r[key] for r in chosen])) for key in ("bpp", "psnr"))
+    quality, (bpp, psnr) = within[-1]
     fixed = _fixed_length(pictures, model, int(quality), PROTOCOLS[data])
     return Table4(data, int(quality), bpp, psnr, rd.quality_at(jpeg, BPP), rd.quality_at(jpeg, bpp), fixed)
-
-
-def _settings(records: Sequence[sweep.Record], name: str) -> set[float]:
-    return {r["setting"] for r in records if r["codec"] == name}
 
 
 def _fixed_length(
@@ -77,7 +69,7 @@ def _fixed_length(
     rows, pixels = [], 0
     for picture in pictures:
         original = np.asarray(picture.read(*protocol))
-        y, _ = opened.pixels.analyse(original, quality)
+        y = opened.pixels.analyse(original, quality)
         rows.append(prior.residuals(y, quality, opened.price(quality)))
         pixels += original.shape[0] * original.shape[1]
     residuals = np.concatenate(rows)  # (tiles, C)

@@ -114,11 +114,7 @@ def calibrate(model: Model, pictures: Iterable[NDArray[np.uint8]]) -> Model:
 
     What occurs is a little narrower than training's Gaussians: rate-distortion optimised quantization sees to it.
     """
-    counts = sum(
-        model.prior.count(*model.pixels.analyse(picture, quality), quality, model.price(quality))
-        for picture in pictures
-        for quality in CALIBRATION_QUALITIES
-    )
+    counts = sum(_counts(model, picture, quality) for picture in pictures for quality in CALIBRATION_QUALITIES)
     with np.load(model.folder / PRIOR, allow_pickle=False) as file:
         arrays = dict(file)
     tables = Tables(arrays.pop("frequencies"), arrays.pop("reach"))
@@ -126,6 +122,11 @@ def calibrate(model: Model, pictures: Iterable[NDArray[np.uint8]]) -> Model:
     _write_manifest(model.folder, model.manifest)
     load_model.cache_clear()
     return load_model(model.folder)
+
+
+def _counts(model: Model, picture: NDArray[np.uint8], quality: int) -> NDArray[np.int64]:
+    y = model.pixels.analyse(picture, quality)
+    return model.prior.count(y, model.pixels.hyper(y, quality), quality, model.price(quality))
 
 
 def _write_prior(folder: Path, arrays: dict[str, Integers], tables: Tables) -> None:

@@ -68,14 +68,7 @@ class BlockProfile(Profile):
     @property
     def prior(self) -> PriorSpec:
         """The description of the prior that training and coding share."""
-        return PriorSpec(
-            channels=self.channels,
-            groups=self.groups,
-            hyper_channels=self.hyper_channels,
-            hyper_patch=self.hyper_patch,
-            width=self.context_width,
-            anchors=self.anchors,
-        )
+        return PriorSpec.of(self.to_dict())
 
 
 @dataclass(frozen=True)

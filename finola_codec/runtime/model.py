@@ -76,15 +76,7 @@ class Model:
         profile = self.manifest["profile"]
         if "groups" not in profile:
             return FactorisedPrior(arrays, tables)
-        spec = PriorSpec(
-            channels=profile["channels"],
-            groups=tuple(profile["groups"]),
-            hyper_channels=profile["hyper_channels"],
-            hyper_patch=profile["hyper_patch"],
-            width=profile["context_width"],
-            anchors=profile["anchors"],
-        )
-        return HyperPrior(spec, arrays, tables)
+        return HyperPrior(PriorSpec.of(profile), arrays, tables)
 
     @cached_property
     def pixels(self) -> Pixels:

@@ -57,8 +57,8 @@ class Pixels:
         """Rows and columns of C-vectors that cover a picture."""
         return -(-height // self._block), -(-width // self._block)
 
-    def analyse(self, pixels: NDArray[np.uint8], quality: int) -> tuple[Floats, Floats | None]:
-        """Pixels (H, W, 3) to C-vectors (h, w, C) and hyper vectors (ceil(h/p), ceil(w/p), C_hyper), if it has any."""
+    def analyse(self, pixels: NDArray[np.uint8], quality: int) -> Floats:
+        """Pixels (H, W, 3) to C-vectors (h, w, C)."""
         weights, block = self._weights(quality), self._block
         height, width = self.grid(*pixels.shape[:2])
         y: Floats | None = None
@@ -68,7 +68,7 @@ class Pixels:
             y = np.empty((height, width, vectors.shape[2]), np.float32) if y is None else y
             y[inner] = vectors[crop]
         assert y is not None
-        return y, self.hyper(y, quality)
+        return y
 
     def hyper(self, y: Floats, quality: int) -> Floats | None:
         """C-vectors (h, w, C) to hyper vectors (ceil(h/p), ceil(w/p), C_hyper), or None for a model without them."""

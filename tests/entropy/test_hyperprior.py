@@ -38,6 +38,17 @@ def test_working_in_parts_changes_nothing(tiny_model: Model, monkeypatch: pytest
     assert (whole.hyper, whole.vectors) == (parts.hyper, parts.vectors)
 
 
+def test_batches_decode_to_the_same_integers(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    y, z = grids(tiny_model, 9, 11)
+    whole = tiny_model.prior.encode(y.copy(), z, 60)
+    monkeypatch.setattr(hyperprior, "BATCH_SITES", 13)
+    batched = tiny_model.prior.encode(y.copy(), z, 60)
+    assert batched.vectors != whole.vectors
+    assert (batched.y == whole.y).all()
+    assert (tiny_model.prior.decode(batched.hyper, batched.vectors, (9, 11), 60) == whole.y).all()
+    assert tiny_model.prior.batches((9, 11)) == 4 * 2 * 2  # four a phase, two phases, two groups
+
+
 def test_extreme_values_survive(tiny_model: Model) -> None:
     y, z = grids(tiny_model, 4, 4)
     payloads = tiny_model.prior.encode(y * 1e6, z * 1e6, 100)

@@ -25,8 +25,8 @@ from finola_codec.runtime.model import Model, load_model
 def test_pixels_agree_with_torch_to_one_level(either_model: Model, photo: Image.Image, size: tuple[int, int]) -> None:
     codec = restore(either_model.folder).eval()
     pixels = np.asarray(photo)[: size[0], : size[1]]
-    y, z = either_model.pixels.analyse(pixels, 40)
-    payloads = either_model.prior.encode(y, z, 40)
+    y = either_model.pixels.analyse(pixels, 40)
+    payloads = either_model.prior.encode(y, either_model.pixels.hyper(y, 40), 40)
     decoded = either_model.pixels.synthesise(payloads.y, 40, *size)
     weights = hat_weights(torch.tensor([39 / 99]), codec.profile.anchors)
     with torch.no_grad():
