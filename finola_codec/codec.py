@@ -20,7 +20,7 @@ from finola_codec.images import Planes
 from finola_codec.runtime.model import DEFAULT_MODEL, Model, find_model, load_model
 
 DEFAULT_EFFORT, MAX_EFFORT = 5, 9
-REFINEMENTS = {7: 8, 8: 24, 9: 80}  # iterations of gradient descent by effort
+REFINEMENTS = {7: 2, 8: 5, 9: 12}  # iterations of gradient descent by effort
 
 
 def encode(
@@ -38,7 +38,7 @@ def encode(
     ``quality`` runs from 1 to 100. Instead of it one target may be given: ``target_bpp`` (bits per pixel) or
     ``target_bytes`` for the best quality that does not exceed it, ``target_psnr`` (dB, RGB) for the lowest
     quality that reaches it. ``effort`` 0 rounds, 1 to 6 choose every number by what it costs and brings, 7 to 9 also
-    refine the vectors by gradient descent (8, 24 and 80 iterations; they need the extra ``[train]``).
+    refine the vectors by gradient descent (2, 5 and 12 iterations; they need the extra ``[train]``).
 
     Raises :class:`ConfigError` for a quality or effort out of range or a target that no quality meets,
     :class:`ImageError` for a picture without pixels, :class:`ModelError` for an unknown model.
@@ -152,10 +152,10 @@ class _Encoded:
 def _encode(model: Model, planes: Planes, extras: dict[int, bytes], quality: int, effort: int) -> _Encoded:
     height, width = planes.pixels.shape[:2]
     y = model.pixels.analyse(planes.pixels, quality)
+    price = model.price(quality) if effort else None
     if effort in REFINEMENTS:
-        y = _refined(model, planes.pixels, y, quality, REFINEMENTS[effort])
-    z = model.pixels.hyper(y, quality)
-    payloads = model.prior.encode(y, z, quality, model.price(quality) if effort else None)
+        y, price = _refined(model, planes.pixels, y, quality, REFINEMENTS[effort])
+    payloads = model.prior.encode(y, model.pixels.hyper(y, quality), quality, price)
     header = Header(model.id, width, height, planes.mode, quality)
     data = container.pack(header, {HYPER: payloads.hyper, VECTORS: payloads.vectors} | extras)
     return _Encoded(data, payloads, quality)
@@ -163,12 +163,13 @@ def _encode(model: Model, planes: Planes, extras: dict[int, bytes], quality: int
 
 def _refined(
     model: Model, pixels: NDArray[np.uint8], y: NDArray[np.float32], quality: int, iterations: int
-) -> NDArray[np.float32]:
+) -> tuple[NDArray[np.float32], float]:
+    """Refined vectors, and the price of an error that they are coded with."""
     try:
-        from finola_codec.nn.refine import refine  # the one place where encoding may need torch
+        from finola_codec.nn.refine import PRICE, refine  # the one place where encoding may need torch
     except ModuleNotFoundError as error:
         raise ConfigError(f"effort 7 to 9 need {error.name}: pip install 'finola-codec[train]'") from error
-    return refine(model, pixels, y, quality, iterations)
+    return refine(model, pixels, y, quality, iterations), PRICE * model.price(quality)
 
 
 def _with_psnr(model: Model, planes: Planes, encoded: _Encoded) -> tuple[float, bytes]:
