@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Any
 
 import click
 
 from finola_codec import __version__
-from finola_codec.cli.batch import batch
-from finola_codec.cli.compare import compare
-from finola_codec.cli.decode import decode
-from finola_codec.cli.encode import encode
-from finola_codec.cli.eval import evaluate
-from finola_codec.cli.export import export
-from finola_codec.cli.info import info
-from finola_codec.cli.paper import paper
-from finola_codec.cli.train import train
 from finola_codec.errors import FinolaError
+
+SAME = ("batch", "compare", "decode", "encode", "export", "info", "paper", "train")
+COMMANDS = {name: name for name in SAME} | {"eval": "evaluate"}  # to the module and the function in it
 
 
 class _Commands(click.Group):
-    """Turns complaints about input, and about the disk, into one line on standard error and exit code 2."""
+    """Turns complaints about input, and about the disk, into one line on standard error and exit code 2.
+
+    A command's module is imported when it is wanted: decoding a picture should not wait for what training needs.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        function = COMMANDS[name]
+        return getattr(import_module(f"finola_codec.cli.{function}"), function)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -46,7 +53,3 @@ def _fail(message: str, code: int = 2) -> None:
 @click.version_option(__version__, prog_name="finola-codec")
 def main() -> None:
     """A learned image codec: encode pictures as .fin files, decode them, train it on pictures of your own."""
-
-
-for _command in (encode, decode, info, train, export, evaluate, compare, batch, paper):
-    main.add_command(_command)

@@ -13,7 +13,6 @@ import click
 
 from finola_codec.errors import FinolaError
 from finola_codec.files import write_whole
-from finola_codec.parallel import Engine
 
 STREAM = "-"
 WORTH_PROCESSES = 8  # files; for fewer, starting processes takes longer than they save
@@ -66,6 +65,8 @@ def run(found: list[Job], work: Work, threads: int, label: str) -> None:
     if len(found) == 1:
         work(found[0], threads)
         return
+    from finola_codec.parallel import Engine  # one picture does not wait for multiprocessing
+
     workers = (threads or os.cpu_count() or 1) if len(found) >= WORTH_PROCESSES else 1
     engine = Engine(workers)
     failed = 0

@@ -58,14 +58,15 @@ class FinolaCodec:
     """One of our models over its quality range."""
 
     model: Model
-    settings: Sequence[float] = (1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+    effort: int = codec.DEFAULT_EFFORT
+    settings: tuple[int, ...] = (1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 
     @property
     def name(self) -> str:
-        return self.model.name
+        return self.model.name if self.effort == codec.DEFAULT_EFFORT else f"{self.model.name}, effort {self.effort}"
 
     def encode(self, image: Image.Image, setting: float) -> bytes:
-        return codec.encode(image, int(setting), model=self.model)
+        return codec.encode(image, int(setting), model=self.model, effort=self.effort)
 
     def decode(self, data: bytes) -> Image.Image:
         return codec.decode(data, model=self.model)
@@ -111,9 +112,9 @@ _COMMANDS = {c.name: c for c in (MOZJPEG, BPG, VVC)}
 KNOWN = (*_PILLOW, *_COMMANDS)
 
 
-def find(names: Sequence[str], models: Sequence[str | Path], threads: int = 0) -> list[ImageCodec]:
+def find(names: Sequence[str], models: Sequence[str | Path] = ()) -> list[ImageCodec]:
     """The codecs called ``names`` and our ``models``. Raises :class:`ConfigError` for one that cannot run here."""
-    return [*(FinolaCodec(load_model(m, threads)) for m in models), *map(_other, names)]
+    return [*(FinolaCodec(load_model(m)) for m in models), *map(_other, names)]
 
 
 def missing() -> dict[str, str]:

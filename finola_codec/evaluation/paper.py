@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from finola_codec.entropy.coding import QUALITIES
 from finola_codec.entropy.factorised import FactorisedPrior
 from finola_codec.errors import ConfigError
 from finola_codec.evaluation import rd, sweep
@@ -43,19 +44,33 @@ class Table4:
 
 def table4(data: str, pictures: Sequence[Picture], model: str, out: Path, engine: Engine) -> Table4:
     """Measure one data set, with real files, into ``out``. Raises :class:`ConfigError` for other models."""
-    plan = sweep.Plan(("jpeg",), (model,), *PROTOCOLS[data])
-    for _ in sweep.run(pictures, plan, out, engine):
+    for _ in sweep.run(pictures, sweep.Plan(("jpeg",), (), *PROTOCOLS[data]), out, engine):
         pass
-    records = [r for r in sweep.load(out) if "error" not in r]
-    name = load_model(model).name
-    jpeg = rd.mean_curve(records, "jpeg")
-    settings = sorted({r["setting"] for r in records if r["codec"] == name})
-    within = [(s, p) for s, p in zip(settings, rd.mean_curve(records, name), strict=True) if p[0] <= BPP]
-    if not within:
-        raise ConfigError(f"{name} does not go down to {BPP} bit/pixel on {data}")
-    quality, (bpp, psnr) = within[-1]
-    fixed = _fixed_length(pictures, model, int(quality), PROTOCOLS[data])
-    return Table4(data, int(quality), bpp, psnr, rd.quality_at(jpeg, BPP), rd.quality_at(jpeg, bpp), fixed)
+    jpeg = rd.mean_curve(sweep.load(out), "jpeg")
+    quality, (bpp, psnr) = _highest_within(pictures, model, sweep.Plan((), (model,), *PROTOCOLS[data]), out, engine)
+    fixed = _fixed_length(pictures, model, quality, PROTOCOLS[data])
+    return Table4(data, quality, bpp, psnr, rd.quality_at(jpeg, BPP), rd.quality_at(jpeg, bpp), fixed)
+
+
+def _highest_within(
+    pictures: Sequence[Picture], model: str, plan: sweep.Plan, out: Path, engine: Engine
+) -> tuple[int, rd.Point]:
+    """The highest quality whose mean rate is within BPP, by bisection, and its mean rate and PSNR."""
+    name, best = load_model(model).name, None
+    low, high = 1, QUALITIES
+    while low <= high:
+        quality = (low + high) // 2
+        for _ in sweep.run(pictures, replace(plan, qualities=(quality,)), out, engine):
+            pass
+        records = [r for r in sweep.load(out) if r.get("setting") == quality]
+        (point,) = rd.mean_curve(records, name)
+        if point[0] <= BPP:
+            best, low = (quality, point), quality + 1
+        else:
+            high = quality - 1
+    if best is None:
+        raise ConfigError(f"{name} does not go down to {BPP} bit/pixel")
+    return best
 
 
 def _fixed_length(

@@ -10,10 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from finola_codec.codec import DEFAULT_EFFORT
 from finola_codec.errors import ImageError
-from finola_codec.evaluation.codecs import ImageCodec, find
+from finola_codec.evaluation.codecs import FinolaCodec, ImageCodec, find
 from finola_codec.evaluation.pictures import Picture
 from finola_codec.parallel import Engine
+from finola_codec.runtime.model import load_model
 
 RESULTS = "results.jsonl"
 Record = dict[str, Any]
@@ -27,10 +29,13 @@ class Plan:
     models: tuple[str, ...]
     resize: int | None = None
     crop: int | None = None
+    efforts: tuple[int, ...] = (DEFAULT_EFFORT,)  # of the models
+    qualities: tuple[int, ...] = FinolaCodec.settings
 
     def open(self, threads: int = 0) -> list[ImageCodec]:
         """The codecs themselves. Raises :class:`ConfigError` for one that cannot run here."""
-        return find(self.codecs, self.models, threads)
+        opened = [load_model(m, threads) for m in self.models]
+        return [*(FinolaCodec(m, e, self.qualities) for m in opened for e in self.efforts), *find(self.codecs)]
 
 
 def run(pictures: Sequence[Picture], plan: Plan, out: Path, engine: Engine) -> Iterator[Record]:

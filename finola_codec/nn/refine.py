@@ -38,7 +38,7 @@ def refine(
     refined = y.copy()
     for _ in range(iterations):
         integers = model.prior.encode(refined.copy(), model.pixels.hyper(refined, quality), quality, price).y
-        for outer, inner, crop in tiles(*y.shape[:2], codec.profile.block, WINDOW):
+        for outer, inner, crop in tiles(y.shape[0], y.shape[1], codec.profile.block, WINDOW):
             block = codec.profile.block
             window = pixels[scaled(outer[0], block), scaled(outer[1], block)]
             decoded = to_real(integers[outer])

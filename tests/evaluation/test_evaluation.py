@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,14 @@ def test_a_sweep_measures_everything_and_resumes(folder: Path, tiny_model: Model
     list(sweep.run(found, plan(tiny_model), tmp_path, Engine()))
     key = {(r["image"], r.get("codec"), r.get("setting")): r for r in measured(tmp_path)}
     assert key == {(r["image"], r.get("codec"), r.get("setting")): r for r in whole}
+
+
+def test_efforts_are_codecs_of_their_own(folder: Path, tiny_model: Model, tmp_path: Path) -> None:
+    chosen = replace(plan(tiny_model), codecs=(), efforts=(0, 5), qualities=(60,))
+    records = list(sweep.run(pictures.find(str(folder))[:1], chosen, tmp_path, Engine()))
+    rounded, optimised = records
+    assert [r["codec"] for r in records] == ["finola-tiny, effort 0", "finola-tiny"]
+    assert rounded["bytes"] > optimised["bytes"]
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from finola_codec.cli import options
+from finola_codec.codec import DEFAULT_EFFORT, MAX_EFFORT
 from finola_codec.runtime.model import DEFAULT_MODEL
 
 
@@ -22,6 +23,15 @@ from finola_codec.runtime.model import DEFAULT_MODEL
 )
 @click.option("--model", "models", multiple=True, default=[DEFAULT_MODEL], show_default=True, help="Ours; repeatable.")
 @click.option(
+    "--effort",
+    "efforts",
+    type=click.IntRange(0, MAX_EFFORT),
+    multiple=True,
+    default=[DEFAULT_EFFORT],
+    show_default=True,
+    help="Of ours; repeatable.",
+)
+@click.option(
     "--published", type=click.Path(exists=True, path_type=Path), help="JSON of published curves, for the plot."
 )
 @click.option("--resize", type=click.IntRange(min=1), help="Bring the shorter side to so many pixels first.")
@@ -34,6 +44,7 @@ def evaluate(
     out: Path,
     codecs: str,
     models: tuple[str, ...],
+    efforts: tuple[int, ...],
     published: Path | None,
     resize: int | None,
     center_crop: int | None,
@@ -54,7 +65,7 @@ def evaluate(
     from finola_codec.evaluation.codecs import missing
     from finola_codec.parallel import Engine
 
-    plan = sweep.Plan(tuple(c for c in codecs.split(",") if c), models, resize, center_crop)
+    plan = sweep.Plan(tuple(c for c in codecs.split(",") if c), models, resize, center_crop, efforts)
     chosen = plan.open()
     for reason in missing().values():
         click.echo(f"finola-codec: not compared: {reason}", err=True)
