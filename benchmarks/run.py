@@ -157,23 +157,22 @@ def _measured(command: list[str]) -> tuple[float, float]:
 
 
 def files() -> None:
-    """A folder of 48 pictures by one worker and by one for each core."""
-    cores = os.cpu_count() or 1
+    """A folder of 96 pictures by one thread and by all cores."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "source")
         source.mkdir()
-        for i in range(48):
+        for i in range(96):
             picture(0.393).save(source / f"{i}.png", compress_level=1)
         seconds = []
-        for workers in (1, cores):
-            target = str(Path(folder, f"by{workers}"))
-            command = ["batch", "encode", str(source), target, "--workers", str(workers)]
-            limits = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        for threads in (1, 0):
+            command = ["encode", str(source), "--out-dir", str(Path(folder, f"by{threads}")), "--threads", str(threads)]
+            limits = os.environ | (dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1") if threads else {})
             began = time.perf_counter()
             subprocess.run([sys.executable, "-m", "finola_codec", *command], check=True, env=limits)
             seconds.append(time.perf_counter() - began)
+    cores = os.cpu_count()
     print(
-        f"48 pictures: one worker {seconds[0]:.1f} s, {cores} workers {seconds[1]:.1f} s, "
+        f"96 pictures: one thread {seconds[0]:.1f} s, {cores} workers {seconds[1]:.1f} s, "
         f"{seconds[0] / seconds[1]:.2f} times"
     )
 

@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from finola_codec.errors import ConfigError
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 AHEAD = 4  # items under way for each worker; bounds memory however many there are
 
 
@@ -43,7 +45,7 @@ class Engine:
     def _on_processes(self, function: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
         # Spawned, not forked: ONNX Runtime's and torch's threads do not survive a fork.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(self.workers, context, initializer=_one_thread) as pool:
+        with _one_thread_each(), ProcessPoolExecutor(self.workers, context) as pool:
             source = iter(items)
             waiting = deque(pool.submit(function, item) for item in islice(source, self.workers * AHEAD))
             while waiting:
@@ -57,7 +59,7 @@ class Engine:
             raise ConfigError("the engine ray needs: pip install 'finola-codec[ray]'") from error
         if not ray.is_initialized():
             cpus = None if self.address else self.workers
-            environment = {"env_vars": {"OMP_NUM_THREADS": "1"}}
+            environment = {"env_vars": dict.fromkeys(THREADS, "1")}
             ray.init(self.address or None, num_cpus=cpus, log_to_driver=False, runtime_env=environment)
         remote: Any = ray.remote(lambda item: function(item))
         workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -68,5 +70,16 @@ class Engine:
             waiting.extend(remote.remote(item) for item in islice(source, 1))
 
 
-def _one_thread() -> None:
-    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes that start meanwhile inherit this; libraries read it when imported, before a worker could set it."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
