@@ -18,8 +18,8 @@ from finola_codec.entropy.tables import Tables
 from finola_codec.errors import ModelError
 
 DIRECTIONS = ("right", "left", "down", "up")
-BATCH_SITES = 2**15  # positions that are coded together; part of the format, it bounds the memory of both sides
-SITES_AT_ONCE = 4096  # positions whose means and scales are computed together; bounds memory, changes no result
+BATCH_SITES = 2**13  # positions that are coded together; part of the format, it bounds the memory of both sides
+SITES_AT_ONCE = 4096  # positions that are computed with together; bounds memory, changes no result
 _LOG2_MIN = float(np.rint(LOG2_MIN * ONE))
 
 # Given the sites of a step and the means and scale bins of its numbers (sites, channels): their residuals.
@@ -115,11 +115,13 @@ class HyperPrior:
 
         def code(step: Step, sites: NDArray[np.intp], mean: Integers, bins: NDArray[np.uint8]) -> Integers:
             size = steps[step.start : step.stop]
-            target = (flat[sites, step.start : step.stop] * ONE - mean) / size
-            if price is None:
-                residual = nearest(target)
-            else:
-                residual = cheaper(target, bins, price * (size / ONE) ** 2, self._tables)
+            residual = np.empty(mean.shape, np.int32)
+            for part in _slices(len(sites)):
+                target = (flat[sites[part], step.start : step.stop] * ONE - mean[part]) / size
+                if price is None:
+                    residual[part] = nearest(target)
+                else:
+                    residual[part] = cheaper(target, bins[part], price * (size / ONE) ** 2, self._tables)
             write(residual.ravel(), bins.ravel())
             return residual
 
@@ -198,10 +200,13 @@ class HyperPrior:
         steps = self._arrays["step"][quality - 1]
         flat = known.reshape(-1, known.shape[2])
         for step in self.spec.steps():
-            for sites in _parts(phases[step.phase], BATCH_SITES):
+            for batch in _slices(len(phases[step.phase]), BATCH_SITES):
+                sites = phases[step.phase][batch]
                 mean, bins = self._predict(step, features, known, sites, quality)
-                value = mean + code(step, sites, mean, bins) * steps[step.start : step.stop]
-                flat[sites, step.start : step.stop] = np.clip(value, -LIMIT, LIMIT)
+                residual = code(step, sites, mean, bins)
+                for part in _slices(len(sites)):
+                    value = mean[part] + residual[part] * steps[step.start : step.stop]
+                    flat[sites[part], step.start : step.stop] = np.clip(value, -LIMIT, LIMIT)
         return known
 
     def _predict(
@@ -211,14 +216,11 @@ class HyperPrior:
         means = np.empty((len(sites), step.stop - step.start), np.int32)
         bins = np.empty(means.shape, np.uint8)
         log2_step = self._arrays["log2_step"][quality - 1, step.start : step.stop]
-        done = 0
-        for part in _parts(sites, SITES_AT_ONCE):
-            ops = _IntegerArithmetic(self._arrays, part, quality, self.spec)
-            mean, log2_scale = mean_and_scale(ops, step, features, known)
+        for part in _slices(len(sites)):
+            ops = _IntegerArithmetic(self._arrays, sites[part], quality, self.spec)
+            means[part], log2_scale = mean_and_scale(ops, step, features, known)
             index = np.rint((log2_scale - log2_step - _LOG2_MIN) * (BINS_PER_OCTAVE / ONE))
-            means[done : done + len(part)] = mean
-            bins[done : done + len(part)] = np.clip(index, 0, BINS - 1)
-            done += len(part)
+            bins[part] = np.clip(index, 0, BINS - 1)
         return means, bins
 
 
@@ -270,6 +272,6 @@ def _phases(height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]
     return np.flatnonzero(parity == 0), np.flatnonzero(parity == 1)
 
 
-def _parts(sites: NDArray[np.intp], size: int) -> Iterator[NDArray[np.intp]]:
-    for start in range(0, len(sites), size):
-        yield sites[start : start + size]
+def _slices(length: int, size: int = SITES_AT_ONCE) -> Iterator[slice]:
+    for start in range(0, length, size):
+        yield slice(start, min(start + size, length))

@@ -25,7 +25,17 @@ from finola_codec.nn.blocks import QualityTable
 from finola_codec.nn.factorised import FactorisedPrior
 from finola_codec.nn.model import BlockCodec, Codec, TileCodec
 from finola_codec.nn.prior import Prior
-from finola_codec.runtime.model import DECODER, ENCODER, HYPER_ENCODER, MANIFEST, PRIOR, Model, identify, load_model
+from finola_codec.runtime.model import (
+    DECODER,
+    ENCODER,
+    GROWTH,
+    HYPER_ENCODER,
+    MANIFEST,
+    PRIOR,
+    Model,
+    identify,
+    load_model,
+)
 
 TRAINING = "training.safetensors"  # what continuing to train needs beyond what running does
 HALF = "_half"  # ends the names of weights stored as float16
@@ -61,6 +71,28 @@ class _Synthesis(nn.Module):
         return self.codec.synthesise(y, weights)
 
 
+class _Growth(nn.Module):
+    """The part of a tile codec's synthesis that takes each tile by itself."""
+
+    def __init__(self, codec: TileCodec) -> None:
+        super().__init__()
+        self.decoder = codec.decoder
+
+    def forward(self, y: Tensor, weights: Tensor) -> Tensor:
+        return torch.cat(self.decoder.to_map(y), dim=1)
+
+
+class _TileSynthesis(nn.Module):
+    """The other part, which looks across tiles."""
+
+    def __init__(self, codec: TileCodec) -> None:
+        super().__init__()
+        self.decoder, self.depth = codec.decoder, codec.profile.depth
+
+    def forward(self, grown: Tensor, weights: Tensor) -> Tensor:
+        return self.decoder.to_pixels(grown[:, : self.depth], grown[:, self.depth :], weights)
+
+
 def export(codec: Codec, folder: Path, name: str, card: str) -> Model:
     """Write ``codec`` as the model ``name`` into ``folder`` and open it again.
 
@@ -81,7 +113,11 @@ def export(codec: Codec, folder: Path, name: str, card: str) -> Model:
     _write_onnx(_Analysis(codec), (torch.zeros(1, 3, side * block, side * block), weights), folder / ENCODER, block)
     if isinstance(codec, BlockCodec):
         _write_onnx(_HyperAnalysis(codec), (vectors, weights), folder / HYPER_ENCODER, codec.profile.hyper_patch)
-    _write_onnx(_Synthesis(codec), (vectors, weights), folder / DECODER, 1)
+        _write_onnx(_Synthesis(codec), (vectors, weights), folder / DECODER, 1)
+    elif isinstance(codec, TileCodec):
+        grown = torch.zeros(1, codec.profile.depth + codec.profile.decoder_widths[0], 8, 8)
+        _write_onnx(_Growth(codec), (vectors, weights), folder / GROWTH, 1)
+        _write_onnx(_TileSynthesis(codec), (grown, weights), folder / DECODER, 1)
 
     (folder / TRAINING).write_bytes(safetensors.torch.save(_not_stored(codec, folder)))
     (folder / "MODEL_CARD.md").write_text(card)
@@ -131,7 +167,7 @@ def _counts(model: Model, picture: NDArray[np.uint8], quality: int) -> NDArray[n
 
 def _write_prior(folder: Path, arrays: dict[str, Integers], tables: Tables) -> None:
     everything = arrays | {"frequencies": tables.frequencies, "reach": tables.reach}
-    np.savez_compressed(folder / PRIOR, allow_pickle=False, **everything)
+    np.savez(folder / PRIOR, allow_pickle=False, **everything)
 
 
 def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

@@ -45,7 +45,7 @@ class BlockProfile(Profile):
 
     block: int = 16
     stride: int = 4
-    channels: int = 256
+    channels: int = 384
     lambda_min: float = 0.0003
     lambda_max: float = 0.25
     seed_channels: int = 192  # width of the vector that FINOLA grows
@@ -54,7 +54,7 @@ class BlockProfile(Profile):
     decoder_width: int = 128  # at the feature map's stride
     decoder_depth: int = 5
     refine_depth: int = 2  # residual blocks on the grid of C-vectors, before growth
-    groups: tuple[int, ...] = (16, 32, 64, 144)  # channel groups of the causal context
+    groups: tuple[int, ...] = (16, 32, 64, 272)  # channel groups of the causal context
     hyper_channels: int = 128
     hyper_patch: int = 4  # one hyper vector for hyper_patch x hyper_patch C-vectors
     context_width: int = 128

@@ -144,6 +144,13 @@ class TileDecoder(nn.Module):
 
     def forward(self, y: Tensor, weights: Tensor) -> Tensor:
         """Vectors (N, C, h, w) to pixels (N, 3, H, W), nominally in [-0.5, 0.5]."""
+        return self.to_pixels(*self.to_map(y), weights)
+
+    def to_map(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors (N, C, h, w), each by itself, to the map at stride 16: the slot of each position, and features.
+
+        These are (N, depth, H / 16, W / 16) and (N, widths[0], H / 16, W / 16).
+        """
         profile, device = self.profile, y.device.type
         # The map is large: where the convolutions run in bfloat16, so does its growth.
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else y.dtype
@@ -151,12 +158,17 @@ class TileDecoder(nn.Module):
         first = (middle * profile.patch + middle) * profile.depth  # the seed's slot, which holds each position's own
         with torch.autocast(device, enabled=False):
             grown = self._grow(y.float(), dtype)
-            blocks = self.shortcut(grown[:, first : first + profile.depth].float())
             whitened = grown * self.whitening.to(dtype).repeat(profile.patch**2)[:, None, None]
-        f = self.stage16(F.relu(self.from_map(whitened)), weights)
+        return grown[:, first : first + profile.depth].float(), F.relu(self.from_map(whitened))
+
+    def to_pixels(self, slots: Tensor, features: Tensor, weights: Tensor) -> Tensor:
+        """What :meth:`to_map` gives to pixels (N, 3, H, W); looks across tiles."""
+        with torch.autocast(slots.device.type, enabled=False):
+            blocks = self.shortcut(slots)
+        f = self.stage16(features, weights)
         f = self.stage8(F.pixel_shuffle(self.up8(f), 2), weights)
         f = self.stage4(F.pixel_shuffle(self.up4(f), 2), weights)
-        return F.pixel_shuffle(blocks, profile.stride) + F.pixel_shuffle(self.head(f).float(), 4)
+        return F.pixel_shuffle(blocks, self.profile.stride) + F.pixel_shuffle(self.head(f).float(), 4)
 
     def _grow(self, y: Tensor, dtype: torch.dtype) -> Tensor:
         n, _, h, w = y.shape

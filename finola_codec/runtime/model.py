@@ -21,7 +21,8 @@ from finola_codec.runtime.pixels import Paths, Pixels
 
 MANIFEST, PRIOR = "model.json", "prior.npz"
 ENCODER, HYPER_ENCODER, DECODER = "encoder.onnx", "hyper_encoder.onnx", "decoder.onnx"
-FILES = (DECODER, ENCODER, HYPER_ENCODER, PRIOR)  # of which finola-256 has no hyper encoder
+GROWTH = "growth.onnx"
+FILES = (DECODER, ENCODER, HYPER_ENCODER, GROWTH, PRIOR)  # a hyper encoder under a hyperprior, growth without one
 DEFAULT_MODEL = "finola-base"
 ID_BYTES = 4
 
@@ -82,14 +83,20 @@ class Model:
     def pixels(self) -> Pixels:
         """The transforms between pixels and vectors."""
         profile = self.manifest["profile"]
-        hyper = self.folder / HYPER_ENCODER if "hyper_patch" in profile else None
-        paths = Paths(self.folder / ENCODER, hyper, self.folder / DECODER)
-        return Pixels(paths, profile["block"], profile.get("hyper_patch", 1), profile["anchors"], self.threads)
+        hyperprior = "hyper_patch" in profile
+        paths = Paths(
+            encoder=self.folder / ENCODER,
+            hyper_encoder=self.folder / HYPER_ENCODER if hyperprior else None,
+            growth=None if hyperprior else self.folder / GROWTH,
+            decoder=self.folder / DECODER,
+        )
+        sizes = profile["block"], profile.get("hyper_patch", 1), profile["stride"], profile["anchors"]
+        return Pixels(paths, *sizes, self.threads)
 
 
 def identify(folder: Path) -> dict[str, Any]:
     """The SHA-256 of each file of a model, and the model's id, that of all of them together."""
-    present = [name for name in FILES if name != HYPER_ENCODER or (folder / name).exists()]
+    present = [name for name in FILES if name not in (HYPER_ENCODER, GROWTH) or (folder / name).exists()]
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in present}
     return {"files": hashes, "id": hashlib.sha256("".join(hashes.values()).encode()).hexdigest()}
 
@@ -121,12 +128,20 @@ def load_model(model: str | Path = DEFAULT_MODEL, threads: int = 0) -> Model:
 
 def find_model(model_id: bytes, threads: int = 0) -> Model:
     """The shipped model with this id. Raises :class:`ModelError` where there is none."""
-    for name in _shipped():
-        model = load_model(name, threads)
-        if model.id == model_id:
-            return model
-    known = ", ".join(f"{n} ({load_model(n).id.hex()})" for n in _shipped())
+    ids = {name: _claimed_id(folder) for name, folder in _shipped().items()}
+    for name, claimed in ids.items():
+        if claimed == model_id:
+            return load_model(name, threads)
+    known = ", ".join(f"{name} ({claimed.hex()})" for name, claimed in ids.items())
     raise ModelError(f"written with the model {model_id.hex()}, which is not here; here are {known or 'none'}")
+
+
+def _claimed_id(folder: Path) -> bytes:
+    """The id in a manifest: hashing every model's files to find one of them would take longer than decoding."""
+    try:
+        return bytes.fromhex(json.loads((folder / MANIFEST).read_text())["id"])[:ID_BYTES]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder}: not a readable model: {error}") from error
 
 
 def _shipped() -> dict[str, Path]:

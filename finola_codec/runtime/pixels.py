@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TILE = 2**19  # pixels that are transformed at once; bounds memory
 MARGIN = 80  # pixels around them that are read too, rounded up to blocks: the networks see less far
+GROWN_AT_ONCE = 4  # C-vectors of a tile codec that are grown together: their map is large
 
 HYPER_TILE = 2**14  # C-vectors that the hyper encoder takes at once; it sees less than a hyper vector far
 
@@ -30,15 +31,21 @@ class Paths(NamedTuple):
 
     encoder: Path
     hyper_encoder: Path | None
+    growth: Path | None  # of a tile codec: what of the decoder takes each tile by itself
     decoder: Path
 
 
 class Pixels:
-    """Encoder, hyper encoder and decoder of one model; sessions are made when first used."""
+    """Encoder, hyper encoder and decoder of one model; sessions are made when first used.
 
-    def __init__(self, paths: Paths, block: int, patch: int, anchors: int, threads: int) -> None:
+    ``block`` pixels a side are covered by a C-vector, ``hyper_patch`` C-vectors a side by a hyper vector, and
+    ``stride`` pixels a side by a position of the map that a tile codec grows.
+    """
+
+    def __init__(self, paths: Paths, block: int, hyper_patch: int, stride: int, anchors: int, threads: int) -> None:
         self._paths = paths
-        self._block, self._patch, self._anchors, self._threads = block, patch, anchors, threads
+        self._block, self._patch, self._stride = block, hyper_patch, stride
+        self._anchors, self._threads = anchors, threads
 
     @cached_property
     def _encoder(self) -> InferenceSession:
@@ -48,6 +55,11 @@ class Pixels:
     def _hyper_encoder(self) -> InferenceSession:
         assert self._paths.hyper_encoder is not None
         return _session(self._paths.hyper_encoder, self._threads)
+
+    @cached_property
+    def _growth(self) -> InferenceSession:
+        assert self._paths.growth is not None
+        return _session(self._paths.growth, self._threads)
 
     @cached_property
     def _decoder(self) -> InferenceSession:
@@ -62,7 +74,8 @@ class Pixels:
         weights, block = self._weights(quality), self._block
         height, width = self.grid(*pixels.shape[:2])
         y: Floats | None = None
-        for outer, inner, crop in tiles(height, width, block):
+        alone = {"size": block**2, "margin": 0} if self._paths.growth else {}  # a tile codec encodes each by itself
+        for outer, inner, crop in tiles(height, width, block, **alone):
             x = _pad(pixels[scaled(outer[0], block), scaled(outer[1], block)], block, "symmetric")
             vectors = _run(self._encoder, x.astype(np.float32) / np.float32(255) - np.float32(0.5), weights)
             y = np.empty((height, width, vectors.shape[2]), np.float32) if y is None else y
@@ -86,19 +99,56 @@ class Pixels:
 
     def synthesise(self, y: Integers, quality: int, height: int, width: int) -> NDArray[np.uint8]:
         """Decoded C-vectors (h, w, C), as the prior gives them, to pixels (height, width, 3)."""
-        weights, block = self._weights(quality), self._block
-        pixels = np.empty((y.shape[0] * block, y.shape[1] * block, 3), np.uint8)
-        for outer, inner, crop in tiles(y.shape[0], y.shape[1], block):
-            x = _run(self._decoder, to_real(y[outer]), weights)
-            x = x[scaled(crop[0], block), scaled(crop[1], block)]
+        weights = self._weights(quality)
+        vectors: _Integers | _Grown = _Integers(y)
+        side = self._block
+        if self._paths.growth:
+            vectors, side = _Grown(self._growth, y, weights, self._block // self._stride), self._stride
+        rows, columns = vectors.shape
+        pixels = np.empty((rows * side, columns * side, 3), np.uint8)
+        for outer, inner, crop in tiles(rows, columns, side):
+            x = _run(self._decoder, vectors[outer], weights)
+            x = x[scaled(crop[0], side), scaled(crop[1], side)]
             levels = np.clip(np.rint((x + np.float32(0.5)) * np.float32(255)), 0, 255)
-            pixels[scaled(inner[0], block), scaled(inner[1], block)] = levels
+            pixels[scaled(inner[0], side), scaled(inner[1], side)] = levels
         return pixels[:height, :width]
 
     def _weights(self, quality: int) -> Floats:
         """Interpolation weights (1, anchors) of a quality of 1..100."""
         position = (quality - 1) / (QUALITIES - 1) * (self._anchors - 1)
         return np.maximum(0, 1 - np.abs(position - np.arange(self._anchors)))[None].astype(np.float32)
+
+
+class _Integers:
+    """The vectors that a decoder takes, as the prior gives them."""
+
+    def __init__(self, y: Integers) -> None:
+        self._y = y
+        self.shape = y.shape[:2]
+
+    def __getitem__(self, window: Window) -> Floats:
+        return to_real(self._y[window])
+
+
+class _Grown:
+    """The map that a tile codec grows from its C-vectors, made by rows of tiles as windows ask for them, downwards."""
+
+    def __init__(self, growth: InferenceSession, y: Integers, weights: Floats, patch: int) -> None:
+        self._growth, self._y, self._weights, self._patch = growth, y, weights, patch
+        self._rows: dict[int, Floats] = {}
+        self.shape = y.shape[0] * patch, y.shape[1] * patch
+
+    def __getitem__(self, window: Window) -> Floats:
+        rows, columns = window
+        first, last = rows.start // self._patch, -(-rows.stop // self._patch)
+        self._rows = {r: self._rows[r] if r in self._rows else self._grow(r) for r in range(first, last)}
+        strip = np.concatenate([self._rows[r][:, columns] for r in range(first, last)])
+        return strip[rows.start - first * self._patch :][: rows.stop - rows.start]
+
+    def _grow(self, row: int) -> Floats:
+        vectors = to_real(self._y[row : row + 1])
+        parts = range(0, vectors.shape[1], GROWN_AT_ONCE)
+        return np.concatenate([_run(self._growth, vectors[:, i : i + GROWN_AT_ONCE], self._weights) for i in parts], 1)
 
 
 def _session(path: Path, threads: int) -> InferenceSession:
@@ -120,18 +170,19 @@ def _session(path: Path, threads: int) -> InferenceSession:
 def _run(session: InferenceSession, x: Floats, weights: Floats) -> Floats:
     """Rows, columns, channels in and out; the sessions want channels first."""
     x = np.ascontiguousarray(x.transpose(2, 0, 1)[None])
-    return session.run(None, {"input": x, "weights": weights})[0][0].transpose(1, 2, 0)
+    inputs = {"input": x, "weights": weights}
+    return session.run(None, {i.name: inputs[i.name] for i in session.get_inputs()})[0][0].transpose(1, 2, 0)
 
 
 def tiles(
-    height: int, width: int, block: int, size: int = 0, margin: int = 0
+    height: int, width: int, block: int, size: int | None = None, margin: int = MARGIN
 ) -> Iterator[tuple[Window, Window, Window]]:
     """Cover a grid of blocks: what a tile reads, what it gives, and where that lies in what it reads.
 
     Tiles have ``size`` pixels at most, TILE by default, and are up to twice as wide as high; they read ``margin``
-    more on every side, MARGIN by default. All is in whole blocks, and a tile has one at least.
+    more on every side. All is in whole blocks, and a tile has one at least.
     """
-    size, margin = (size or TILE) // block**2, -(-(margin or MARGIN) // block)
+    size, margin = (size or TILE) // block**2, -(-margin // block)
     columns = max(1, min(width, int((2 * size) ** 0.5)))
     rows = max(1, size // columns)
     for top in range(0, height, rows):

@@ -28,8 +28,9 @@ def float_linear(x: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.nda
 
 def coded(model: Model) -> str:
     """SHA-256 of what a model's prior makes of some vectors: payloads, and the integers that they decode to."""
-    rng = np.random.default_rng(0)
-    y, z = (rng.integers(-4000, 4000, size).astype(np.float32) / 1000 for size in ((24, 32, 256), (6, 8, 128)))
+    rng, spec = np.random.default_rng(0), model.prior.spec
+    sizes = (24, 32, spec.channels), (6, 8, spec.hyper_channels)
+    y, z = (rng.integers(-4000, 4000, size).astype(np.float32) / 1000 for size in sizes)
     payloads = model.prior.encode(y, z, 60)
     return hashlib.sha256(payloads.hyper + payloads.vectors + payloads.y.astype("<i4").tobytes()).hexdigest()
 
