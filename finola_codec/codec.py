@@ -86,6 +86,7 @@ def decode(
     """
     header, chunks = container.unpack(data, max_pixels)
     model = _model_of(header, model, threads)
+    _check_cover(header, model, len(data), max_pixels)
     return _picture(header, chunks, model, _integers(header, chunks, model))
 
 
@@ -105,6 +106,7 @@ def salvage(
     if not problems:
         return decode(data, model=model, max_pixels=max_pixels, threads=threads), []
     model = _model_of(header, model, threads)
+    _check_cover(header, model, len(data), max_pixels)
     grid = model.pixels.grid(header.height, header.width)
     y, intact = model.prior.salvage(chunks[HYPER], chunks.get(VECTORS, b""), grid, header.quality)
     problems.append(f"{intact} of {model.prior.batches(grid)} parts of the vectors were recovered")
@@ -139,6 +141,7 @@ def fingerprint(data: bytes, *, model: Model | str | Path | None = None) -> str:
     """
     header, chunks = container.unpack(data)
     model = _model_of(header, model, threads=0)
+    _check_cover(header, model, len(data), container.DEFAULT_MAX_PIXELS)
     return hashlib.sha256(_integers(header, chunks, model).astype("<i4").tobytes()).hexdigest()
 
 
@@ -177,6 +180,11 @@ def _with_psnr(model: Model, planes: Planes, encoded: _Encoded) -> tuple[float, 
     decoded = model.pixels.synthesise(encoded.payloads.y, encoded.quality, height, width)
     error = np.mean((planes.pixels.astype(np.float32) - decoded) ** 2, dtype=np.float64)
     return float(10 * np.log10(255**2 / max(error, 1e-10))), encoded.data
+
+
+def _check_cover(header: Header, model: Model, size: int, max_pixels: int | None) -> None:
+    rows, columns = model.pixels.grid(header.height, header.width)
+    container.check_cover(rows * columns * model.block**2, size, max_pixels)
 
 
 def _integers(header: Header, chunks: Mapping[int, bytes], model: Model) -> NDArray[np.int32]:

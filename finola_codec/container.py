@@ -21,7 +21,7 @@ VERSION = 1
 MODES = ("RGB", "L", "RGBA", "LA")
 DEFAULT_MAX_PIXELS = 178_956_970  # as Pillow's MAX_IMAGE_PIXELS times two, where it stops with an error
 MAX_SIDE = 2**20
-MAX_PIXELS_PER_BYTE = 4096  # a white picture at quality 1 has fewer
+MAX_PIXELS_PER_BYTE = 1024  # a white picture at quality 1 has 600
 SMALL_CLAIM = 2**20  # pixels that a file of any size may claim
 MAX_METADATA = 2**24  # bytes of any one chunk but the vectors
 
@@ -145,6 +145,20 @@ def _check_claim(width: int, height: int, size: int, max_pixels: int) -> None:
         raise LimitError(f"claims {width} x {height} pixels, more than the limit of {max_pixels}")
     if width * height > max(SMALL_CLAIM, size * MAX_PIXELS_PER_BYTE):
         raise LimitError(f"claims {width} x {height} pixels in {size} bytes, more than can be believed")
+
+
+def check_cover(covered: int, size: int, max_pixels: int | None) -> None:
+    """Refuse to work on ``covered`` pixels for a file of ``size`` bytes.
+
+    A thin picture is little, but the blocks that cover it may be many. Raises :class:`LimitError` for more than twice
+    ``max_pixels``, or more than the bytes can hold (None: no such limits).
+    """
+    if max_pixels is None:
+        return
+    if covered > max(2 * max_pixels, SMALL_CLAIM):
+        raise LimitError(f"its blocks cover {covered} pixels, more than twice the limit of {max_pixels}")
+    if covered > max(SMALL_CLAIM, size * MAX_PIXELS_PER_BYTE):
+        raise LimitError(f"its blocks cover {covered} pixels in {size} bytes, more than can be believed")
 
 
 def _unpack_chunk(data: bytes, position: int, head: bytes) -> tuple[int, bytes, int]:

@@ -6,13 +6,14 @@ import hashlib
 import io
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
 import finola_codec
-from finola_codec import ConfigError, FormatError, ImageError, Model, ModelError, decode, encode
+from finola_codec import ConfigError, FormatError, ImageError, LimitError, Model, ModelError, container, decode, encode
 from finola_codec.codec import fingerprint
 from tests.conftest import psnr
 
@@ -133,3 +134,14 @@ def test_the_codec_path_imports_nothing_heavy(tiny_model: Model) -> None:
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_thin_picture_may_not_claim_many_blocks(tiny_tile_model: Model) -> None:
+    thin = encode(Image.new("RGB", (4096, 1)), 1, model=tiny_tile_model)
+    assert decode(thin, model=tiny_tile_model).size == (4096, 1)
+    header, chunks = container.unpack(thin)
+    wider = container.pack(replace(header, width=2**20), chunks)
+    with pytest.raises(LimitError, match=r"blocks cover 67108864 pixels in .* more than can be believed"):
+        decode(wider, model=tiny_tile_model)
+    with pytest.raises(LimitError, match="more than twice the limit"):
+        decode(encode(Image.new("RGB", (40000, 1)), 1, model=tiny_tile_model), model=tiny_tile_model, max_pixels=10**5)
