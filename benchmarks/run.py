@@ -158,6 +158,8 @@ def _measured(command: list[str]) -> tuple[float, float]:
 
 def files() -> None:
     """A folder of 96 pictures by one thread and by all cores."""
+    from finola_codec.parallel import THREADS
+
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "source")
         source.mkdir()
@@ -166,7 +168,7 @@ def files() -> None:
         seconds = []
         for threads in (1, 0):
             command = ["encode", str(source), "--out-dir", str(Path(folder, f"by{threads}")), "--threads", str(threads)]
-            limits = os.environ | (dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1") if threads else {})
+            limits = os.environ | (dict.fromkeys(THREADS, "1") if threads else {})
             began = time.perf_counter()
             subprocess.run([sys.executable, "-m", "finola_codec", *command], check=True, env=limits)
             seconds.append(time.perf_counter() - began)

@@ -86,8 +86,8 @@ def decode(
     """
     header, chunks = container.unpack(data, max_pixels)
     model = _model_of(header, model, threads)
-    _check_cover(header, model, len(data), max_pixels)
-    return _picture(header, chunks, model, _integers(header, chunks, model))
+    grid = _grid(header, model, len(data), max_pixels)
+    return _picture(header, chunks, model, _integers(header, chunks, model, grid))
 
 
 def salvage(
@@ -106,8 +106,7 @@ def salvage(
     if not problems:
         return decode(data, model=model, max_pixels=max_pixels, threads=threads), []
     model = _model_of(header, model, threads)
-    _check_cover(header, model, len(data), max_pixels)
-    grid = model.pixels.grid(header.height, header.width)
+    grid = _grid(header, model, len(data), max_pixels)
     y, intact = model.prior.salvage(chunks[HYPER], chunks.get(VECTORS, b""), grid, header.quality)
     problems.append(f"{intact} of {model.prior.batches(grid)} parts of the vectors were recovered")
     return _picture(header, chunks, model, y), problems
@@ -141,8 +140,8 @@ def fingerprint(data: bytes, *, model: Model | str | Path | None = None) -> str:
     """
     header, chunks = container.unpack(data)
     model = _model_of(header, model, threads=0)
-    _check_cover(header, model, len(data), container.DEFAULT_MAX_PIXELS)
-    return hashlib.sha256(_integers(header, chunks, model).astype("<i4").tobytes()).hexdigest()
+    grid = _grid(header, model, len(data), container.DEFAULT_MAX_PIXELS)
+    return hashlib.sha256(_integers(header, chunks, model, grid).astype("<i4").tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -169,10 +168,10 @@ def _refined(
 ) -> tuple[NDArray[np.float32], float]:
     """Refined vectors, and the price of an error that they are coded with."""
     try:
-        from finola_codec.nn.refine import PRICE, refine  # the one place where encoding may need torch
+        from finola_codec.nn.refine import refine  # the one place where encoding may need torch
     except ModuleNotFoundError as error:
         raise ConfigError(f"effort 7 to 9 need {error.name}: pip install 'finola-codec[train]'") from error
-    return refine(model, pixels, y, quality, iterations), PRICE * model.price(quality)
+    return refine(model, pixels, y, quality, iterations)
 
 
 def _with_psnr(model: Model, planes: Planes, encoded: _Encoded) -> tuple[float, bytes]:
@@ -182,13 +181,14 @@ def _with_psnr(model: Model, planes: Planes, encoded: _Encoded) -> tuple[float, 
     return float(10 * np.log10(255**2 / max(error, 1e-10))), encoded.data
 
 
-def _check_cover(header: Header, model: Model, size: int, max_pixels: int | None) -> None:
+def _grid(header: Header, model: Model, size: int, max_pixels: int | None) -> tuple[int, int]:
+    """Rows and columns of C-vectors, not too many for a file of ``size`` bytes."""
     rows, columns = model.pixels.grid(header.height, header.width)
     container.check_cover(rows * columns * model.block**2, size, max_pixels)
+    return rows, columns
 
 
-def _integers(header: Header, chunks: Mapping[int, bytes], model: Model) -> NDArray[np.int32]:
-    grid = model.pixels.grid(header.height, header.width)
+def _integers(header: Header, chunks: Mapping[int, bytes], model: Model, grid: tuple[int, int]) -> NDArray[np.int32]:
     return model.prior.decode(chunks[HYPER], chunks[VECTORS], grid, header.quality)
 
 

@@ -136,15 +136,8 @@ def _unpack_header(data: bytes, max_pixels: int | None) -> tuple[Header, int]:
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         raise FormatError(f"impossible size {width} x {height}")
     if max_pixels is not None:
-        _check_claim(width, height, len(data), max_pixels)
+        _check(f"claims {width} x {height} pixels", width * height, len(data), max_pixels)
     return Header(model_id, width, height, MODES[mode], quality), position
-
-
-def _check_claim(width: int, height: int, size: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise LimitError(f"claims {width} x {height} pixels, more than the limit of {max_pixels}")
-    if width * height > max(SMALL_CLAIM, size * MAX_PIXELS_PER_BYTE):
-        raise LimitError(f"claims {width} x {height} pixels in {size} bytes, more than can be believed")
 
 
 def check_cover(covered: int, size: int, max_pixels: int | None) -> None:
@@ -153,12 +146,15 @@ def check_cover(covered: int, size: int, max_pixels: int | None) -> None:
     A thin picture is little, but the blocks that cover it may be many. Raises :class:`LimitError` for more than twice
     ``max_pixels``, or more than the bytes can hold (None: no such limits).
     """
-    if max_pixels is None:
-        return
-    if covered > max(2 * max_pixels, SMALL_CLAIM):
-        raise LimitError(f"its blocks cover {covered} pixels, more than twice the limit of {max_pixels}")
-    if covered > max(SMALL_CLAIM, size * MAX_PIXELS_PER_BYTE):
-        raise LimitError(f"its blocks cover {covered} pixels in {size} bytes, more than can be believed")
+    if max_pixels is not None:
+        _check(f"its blocks cover {covered} pixels", covered, size, max(2 * max_pixels, SMALL_CLAIM))
+
+
+def _check(claim: str, pixels: int, size: int, limit: int) -> None:
+    if pixels > limit:
+        raise LimitError(f"{claim}, more than the limit of {limit}")
+    if pixels > max(SMALL_CLAIM, size * MAX_PIXELS_PER_BYTE):
+        raise LimitError(f"{claim} in {size} bytes, more than can be believed")
 
 
 def _unpack_chunk(data: bytes, position: int, head: bytes) -> tuple[int, bytes, int]:

@@ -24,11 +24,11 @@ PRICE = 0.6  # refined vectors are coded at this part of the usual price of an e
 
 def refine(
     model: Model, pixels: NDArray[np.uint8], y: NDArray[np.float32], quality: int, iterations: int
-) -> NDArray[np.float32]:
+) -> tuple[NDArray[np.float32], float]:
     """Lower bits + lambda 255^2 MSE of a picture by ``iterations`` of proximal gradient descent on its C-vectors.
 
-    ``pixels`` (H, W, 3) and their vectors ``y`` (h, w, C) give the vectors to code with the price of an error times
-    PRICE. An iteration codes the vectors in earnest, rate-distortion optimised, which is the proximal step for the
+    ``pixels`` (H, W, 3) and their vectors ``y`` (h, w, C) give refined vectors and the price of an error to code
+    them with. An iteration codes the vectors in earnest, rate-distortion optimised, which is the proximal step for the
     bits; with the gradient g of half the pixels' squared error at the decoded vectors q, and its curvature c, a
     decoder that were linear would want q - g / c decoded, and ``y`` goes RATE of the way there.
     """
@@ -44,7 +44,7 @@ def refine(
             decoded = to_real(integers[outer])
             wanted = decoded - _gradient(codec, window, decoded, model.position(quality)) / curvature
             refined[inner] += RATE * (wanted[crop] - refined[inner])
-    return refined
+    return refined, price
 
 
 def _gradient(

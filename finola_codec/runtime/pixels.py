@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -99,15 +99,16 @@ class Pixels:
 
     def synthesise(self, y: Integers, quality: int, height: int, width: int) -> NDArray[np.uint8]:
         """Decoded C-vectors (h, w, C), as the prior gives them, to pixels (height, width, 3)."""
-        weights = self._weights(quality)
-        vectors: _Integers | _Grown = _Integers(y)
-        side = self._block
-        if self._paths.growth:
-            vectors, side = _Grown(self._growth, y, weights, self._block // self._stride), self._stride
-        rows, columns = vectors.shape
+        weights, grows = self._weights(quality), self._paths.growth is not None
+        patch = self._block // self._stride if grows else 1  # positions a side that the decoder takes for a C-vector
+        side = self._block // patch
+        vectors: Callable[[Window], Floats] = (
+            _Grown(self._growth, y, weights, patch) if grows else lambda window: to_real(y[window])
+        )
+        rows, columns = y.shape[0] * patch, y.shape[1] * patch
         pixels = np.empty((rows * side, columns * side, 3), np.uint8)
         for outer, inner, crop in tiles(rows, columns, side):
-            x = _run(self._decoder, vectors[outer], weights)
+            x = _run(self._decoder, vectors(outer), weights)
             x = x[scaled(crop[0], side), scaled(crop[1], side)]
             levels = np.clip(np.rint((x + np.float32(0.5)) * np.float32(255)), 0, 255)
             pixels[scaled(inner[0], side), scaled(inner[1], side)] = levels
@@ -119,26 +120,14 @@ class Pixels:
         return np.maximum(0, 1 - np.abs(position - np.arange(self._anchors)))[None].astype(np.float32)
 
 
-class _Integers:
-    """The vectors that a decoder takes, as the prior gives them."""
-
-    def __init__(self, y: Integers) -> None:
-        self._y = y
-        self.shape = y.shape[:2]
-
-    def __getitem__(self, window: Window) -> Floats:
-        return to_real(self._y[window])
-
-
 class _Grown:
     """The map that a tile codec grows from its C-vectors, made by rows of tiles as windows ask for them, downwards."""
 
     def __init__(self, growth: InferenceSession, y: Integers, weights: Floats, patch: int) -> None:
         self._growth, self._y, self._weights, self._patch = growth, y, weights, patch
         self._rows: dict[int, Floats] = {}
-        self.shape = y.shape[0] * patch, y.shape[1] * patch
 
-    def __getitem__(self, window: Window) -> Floats:
+    def __call__(self, window: Window) -> Floats:
         rows, columns = window
         first, last = rows.start // self._patch, -(-rows.stop // self._patch)
         self._rows = {r: self._rows[r] if r in self._rows else self._grow(r) for r in range(first, last)}

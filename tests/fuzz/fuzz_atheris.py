@@ -1,6 +1,4 @@
-"""The same fuzzing, guided by coverage.
-
-    python -m tests.fuzz.fuzz_atheris MODEL CORPUS -max_total_time=600 -timeout=20 -rss_limit_mb=4096
+"""The same fuzzing, guided by coverage: python -m tests.fuzz.fuzz_atheris MODEL CORPUS -max_total_time=600 -timeout=2
 
 Needs atheris. CORPUS is a folder of .fin files; libFuzzer's options follow it. Its mutations are those of fuzz_decode,
 which make checksums valid again, mixed with libFuzzer's own.

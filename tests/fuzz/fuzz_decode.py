@@ -1,12 +1,11 @@
-"""Fuzz the decoder: only FinolaError may come out, and soon, whatever a file under 64 KB claims to hold.
+"""Fuzz the decoder: only FinolaError may come out, within 2 s and 300 MB for a file under 64 KB.
 
     python -m tests.fuzz.fuzz_decode MODEL SECONDS FILE...
 
-A refusal may take 2 s and 300 MB; a picture that comes out, 2 s and 20 MB a megapixel more. The given .fin files are
-mutated: bytes anywhere, or header and payloads with checksums made valid again, so that what lies behind the
-checksums is reached too. A failure is written to fuzz-failure.fin and raised. (Atheris guides by Python coverage, but
-the code of interest here is a few branches over NumPy and constriction, which it cannot see into; mutation with valid
-checksums reaches further.)
+mutates the given .fin files: bytes anywhere, or header and payloads with checksums made valid again, so that
+what lies behind the checksums is reached too. Prints the slowest input and the peak memory; a failure is written to
+fuzz-failure.fin and raised. (Atheris guides by Python coverage, but the code of interest here is a few branches over
+NumPy and constriction, which it cannot see into; mutation with valid checksums reaches further.)
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ from finola_codec import FinolaError, Model, decode, load_model
 from finola_codec.codec import salvage
 from finola_codec.container import MODES, Header, pack, unpack
 
-MAX_SECONDS, MAX_MEGABYTES, MAX_BYTES = 2.0, 300.0, 2**16
-SECONDS_A_MEGAPIXEL, MEGABYTES_A_MEGAPIXEL = 2.0, 20.0  # of a picture that comes out, on one core
+MAX_SECONDS, MAX_MEGABYTES, MAX_BYTES = 2.0, 300, 2**16
 
 
 @dataclass
@@ -32,8 +30,7 @@ class Report:
 
     inputs: int = 0
     decoded: int = 0
-    slowest: float = 0.0  # refusal
-    largest: float = 0.0  # picture that came out, in megapixels of its blocks
+    slowest: float = 0.0
     base_megabytes: float = 0.0
 
     @property
@@ -91,26 +88,19 @@ def run(model: Model, corpus: list[bytes], seconds: float, seed: int = 0) -> Rep
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         data = mutate(rng.choice(corpus), rng)
-        began, megapixels = time.perf_counter(), 0.0
+        began = time.perf_counter()
         try:
-            found = decode(data, model=model) if rng.random() < 0.7 else salvage(data, model=model)[0]
-            rows, columns = model.pixels.grid(found.height, found.width)
-            megapixels = rows * columns * model.block**2 / 1e6  # a thin picture takes whole blocks
+            (decode if rng.random() < 0.7 else salvage)(data, model=model)
             report.decoded += 1
         except FinolaError:
             pass
         except BaseException:
             Path("fuzz-failure.fin").write_bytes(data)
             raise
-        seconds = time.perf_counter() - began
         report.inputs += 1
-        report.largest = max(report.largest, megapixels)
-        if not megapixels:
-            report.slowest = max(report.slowest, seconds)
-        allowed = MAX_SECONDS + SECONDS_A_MEGAPIXEL * megapixels
-        assert seconds < allowed, f"{seconds:.2f} s for {len(data)} bytes, {megapixels} megapixels"
-        allowed = MAX_MEGABYTES + MEGABYTES_A_MEGAPIXEL * report.largest
-        assert report.megabytes < allowed, f"{report.megabytes:.0f} MB for {len(data)} bytes, {megapixels} megapixels"
+        report.slowest = max(report.slowest, time.perf_counter() - began)
+        assert report.slowest < MAX_SECONDS, f"{report.slowest:.2f} s for {len(data)} bytes"
+        assert report.megabytes < MAX_MEGABYTES, f"{report.megabytes:.0f} MB for {len(data)} bytes"
     return report
 
 
@@ -122,5 +112,4 @@ if __name__ == "__main__":
     model, seconds, *paths = sys.argv[1:]
     found = run(load_model(model), [Path(p).read_bytes() for p in paths], float(seconds))
     print(f"{found.inputs} inputs, {found.decoded} of them decoded, the others FinolaError")
-    print(f"slowest refusal {found.slowest:.3f} s, largest picture {found.largest:.1f} megapixels")
-    print(f"peak memory {found.megabytes:.0f} MB above decoding the corpus")
+    print(f"slowest {found.slowest:.3f} s, peak memory {found.megabytes:.0f} MB above decoding the corpus")
