@@ -30,6 +30,7 @@ class TrainConfig:
     lr: float = 1e-3
     batch: int = 8
     crop: int = 256
+    reduce: float = 1.0  # largest factor by which crops are reduced; 2.5 gives compressed pictures fine detail again
     clip: float = 1.0  # norm of the gradient
     skip_above: float = 4.0  # a loss that many times the running median is skipped
     ema: float = 0.999

@@ -77,7 +77,7 @@ class Trainer:
         config, began = self.config, time.perf_counter()
         rng = np.random.default_rng([config.seed, self.step, self.fabric.global_rank])
         torch.manual_seed(int(rng.integers(2**62)))
-        x = self.pictures.batch(config.batch, config.crop, rng).to(self.fabric.device)
+        x = self.pictures.batch(config.batch, config.crop, rng, config.reduce).to(self.fabric.device)
         # Stratified over the batch, so that every step sees the whole range of qualities.
         strata = (np.arange(config.batch) + rng.random(config.batch)) / config.batch
         position = torch.tensor(strata, dtype=torch.float32, device=self.fabric.device)

@@ -55,6 +55,20 @@ def test_crops_come_from_the_generator_alone(pictures: Pictures) -> None:
     assert not torch.equal(first, other)
 
 
+def test_crops_are_reduced_up_to_the_factor_and_the_picture() -> None:
+    ramp = np.broadcast_to(np.arange(160, dtype=np.uint8)[None, :, None], (160, 160, 3))
+
+    def slopes(reduce: float, size: int) -> list[float]:
+        crops = Pictures([ramp], []).batch(24, size, np.random.default_rng(1), reduce) * 255
+        return [max(abs(c[0, 8, 16] - c[0, 8, 8]), abs(c[0, 16, 8] - c[0, 8, 8])).item() / 8 for c in crops]
+
+    assert slopes(1.0, 64) == pytest.approx([1] * 24)
+    reduced = slopes(2.0, 64)
+    assert min(reduced) == pytest.approx(1)
+    assert 1.5 < max(reduced) <= 2.1
+    assert max(slopes(2.0, 128)) <= 160 / 128 * 1.1
+
+
 def test_a_resumed_run_equals_one_that_was_not_interrupted(pictures: Pictures, tmp_path: Path) -> None:
     whole = start(CONFIG, tmp_path / "whole", pictures, resume=False)
     whole.train()
