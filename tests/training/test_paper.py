@@ -25,9 +25,8 @@ def test_every_row_trains_a_little() -> None:
     rows = [replace(row, channels=min(row.channels, 256)) for row in paper.TABLE_3] + [
         paper.Row("norm+linear", 64, True)
     ]
-    found = list(paper.run(tuple(rows), pictures, seconds=0.5))
+    found = list(paper.run(tuple(rows), pictures, steps=4))
     assert [m.row for m in found] == rows
-    assert all(m.steps > 0 for m in found)
     assert all(4 < m.psnr < 30 for m in found if m.row.growth != "linear")
 
 
