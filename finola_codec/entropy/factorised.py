@@ -1,8 +1,14 @@
-"""A prior without context: one table for each channel and quality. Tiles are coded one after the other."""
+"""A prior without context: a table for each channel and quality, moved by the activity of each tile.
+
+A C-vector is a row of slots of ``depth`` numbers, one of each *component*. A tile with little in it, or much, has
+narrower or wider distributions than most: so a tile first tells, for each component, by how many bins to move
+the tables of that component in all slots. Tiles are coded one after the other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +17,19 @@ from finola_codec.entropy import fixed
 from finola_codec.entropy.coder import MAX_RESIDUAL, Models, Reader, Writer
 from finola_codec.entropy.coding import Integers, Payloads
 from finola_codec.entropy.quantizer import cheaper, nearest
+from finola_codec.entropy.scales import ACTIVITY_BINS, ACTIVITY_TABLE, BINS, MAX_ACTIVITY
 from finola_codec.entropy.tables import Tables
 from finola_codec.errors import FormatError, ModelError
+
+ROUNDS = 2  # of rate-distortion optimised quantization
+
+Bins = NDArray[np.uint8]
+
+
+class _Tile(NamedTuple):
+    activity: Integers  # (depth,)
+    bins: Bins  # (C,), moved by it
+    residuals: Integers  # (C,)
 
 
 class FactorisedPrior:
@@ -23,11 +40,12 @@ class FactorisedPrior:
 
     error_weight = 1.0
 
-    def __init__(self, arrays: Mapping[str, NDArray[np.integer]], tables: Tables) -> None:
+    def __init__(self, arrays: Mapping[str, NDArray[np.integer]], tables: Tables, depth: int) -> None:
         self._steps = np.asarray(arrays["step"], dtype=np.float64)
         self._bins = np.asarray(arrays["bin"]).astype(np.uint8)
         self._tables = tables
         self._models = Models(tables)
+        self._activity_bins = np.full(depth, ACTIVITY_TABLE, np.uint8)
 
     def bounds(self) -> dict[str, float]:
         """The largest possible value. Raises :class:`ModelError` where it is not exact."""
@@ -48,29 +66,50 @@ class FactorisedPrior:
         With a ``price``, the bits that a squared error of one natural unit is worth, quantization is
         rate-distortion optimised.
         """
-        writer = Writer(self._models)
-        residuals = self.residuals(y, quality, price)
-        for row in residuals:
-            writer.write(row, self._bins[quality - 1])
-        return Payloads(b"", writer.finish(), self._values(residuals, quality).reshape(y.shape))
+        writer, tiles = Writer(self._models), []
+        for tile in self._quantize(y, quality, price):
+            writer.write(tile.activity, self._activity_bins)
+            writer.write(tile.residuals, tile.bins)
+            tiles.append(self._values(tile.residuals, quality))
+        return Payloads(b"", writer.finish(), np.stack(tiles).reshape(y.shape))
 
     def count(
         self, y: NDArray[np.float32], z: NDArray[np.float32] | None, quality: int, price: float
     ) -> NDArray[np.int64]:
         """How often each residual occurs under each table, as ``HyperPrior.count`` gives it."""
         counts = self._tables.no_counts()
-        residuals = self.residuals(y, quality, price)
-        self._tables.add_counts(counts, residuals, np.broadcast_to(self._bins[quality - 1], residuals.shape))
+        for tile in self._quantize(y, quality, price):
+            self._tables.add_counts(counts, tile.activity, self._activity_bins)
+            self._tables.add_counts(counts, tile.residuals, tile.bins)
         return counts
 
     def residuals(self, y: NDArray[np.float32], quality: int, price: float | None) -> Integers:
         """What is coded in the place of ``y`` (h, w, C): integers (h * w, C), in quantizer steps."""
+        return np.stack([tile.residuals for tile in self._quantize(y, quality, price)])
+
+    def _quantize(self, y: NDArray[np.float32], quality: int, price: float | None) -> Iterator[_Tile]:
         size = self._steps[quality - 1] / fixed.ONE
-        wanted = y.reshape(-1, y.shape[2]) / size
-        if price is None:
-            return nearest(wanted)
-        bins = np.broadcast_to(self._bins[quality - 1], wanted.shape)
-        return cheaper(wanted, bins, price * size**2, self._tables)
+        bins = self._bins[quality - 1]
+        for vector in y.reshape(-1, y.shape[2]):
+            wanted = vector / size
+            residuals = nearest(wanted)
+            activity = self._activity(residuals, bins)
+            for _ in range(0 if price is None else ROUNDS):  # what is worth coding and the activity: each by the other
+                moved = _moved(bins, activity)
+                residuals = cheaper(wanted[None], moved[None], price * size**2, self._tables)[0]
+                activity = self._activity(residuals, bins)
+            yield _Tile(activity, _moved(bins, activity), residuals)
+
+    def _activity(self, residuals: Integers, bins: Bins) -> Integers:
+        """The activity (depth,) that ``residuals`` take the fewest bits with."""
+        depth = len(self._activity_bins)
+        levels = np.arange(-MAX_ACTIVITY, MAX_ACTIVITY + 1, dtype=np.int32)
+        costs = [
+            self._tables.bits(residuals, _moved(bins, np.full(depth, level, np.int32))).reshape(-1, depth).sum(0)
+            for level in levels
+        ]
+        own = self._tables.bits(levels, np.full(len(levels), ACTIVITY_TABLE, np.uint8))
+        return levels[(np.stack(costs, axis=1) + own).argmin(1)]
 
     def decode(self, hyper: bytes, vectors: bytes, grid: tuple[int, int], quality: int) -> Integers:
         """The C-vectors (h, w, C) as integers with ACTIVATION_BITS fractional bits.
@@ -78,32 +117,34 @@ class FactorisedPrior:
         Raises :class:`FormatError` where a payload is damaged beyond what its checksum told.
         """
         reader = self._reader(hyper, vectors)
-        decoded = self._read(reader.read, grid, quality)
+        tiles = [self._read(reader.read, quality) for _ in range(grid[0] * grid[1])]
         reader.finish()
-        return decoded
+        return np.stack(tiles).reshape(*grid, -1)
 
     def salvage(self, hyper: bytes, vectors: bytes, grid: tuple[int, int], quality: int) -> tuple[Integers, int]:
         """What the beginning of ``vectors`` gives, grey where it ends, and how many tiles it holds."""
         reader = self._reader(hyper, vectors[: len(vectors) // 4 * 4])
-        intact = 0
-
-        def read(bins: NDArray[np.uint8]) -> Integers:
-            nonlocal intact
-            residuals = reader.read_while_intact(bins)
+        tiles, intact = [], 0
+        for _ in range(grid[0] * grid[1]):
+            tiles.append(self._read(reader.read_while_intact, quality))
             intact += reader.intact
-            return residuals
-
-        return self._read(read, grid, quality), intact
+        return np.stack(tiles).reshape(*grid, -1), intact
 
     def _reader(self, hyper: bytes, vectors: bytes) -> Reader:
         if hyper:
             raise FormatError("the file has hyper vectors, which its model does not")
         return Reader(self._models, vectors)
 
-    def _read(self, read: Callable[[NDArray[np.uint8]], Integers], grid: tuple[int, int], quality: int) -> Integers:
-        bins = self._bins[quality - 1]
-        residuals = np.stack([read(bins) for _ in range(grid[0] * grid[1])])
-        return self._values(residuals, quality).reshape(*grid, -1)
+    def _read(self, read: Callable[[Bins], Integers], quality: int) -> Integers:
+        """The values (C,) of the next tile."""
+        activity = read(self._activity_bins)
+        return self._values(read(_moved(self._bins[quality - 1], activity)), quality)
 
     def _values(self, residuals: Integers, quality: int) -> Integers:
         return np.clip(residuals * self._steps[quality - 1], -fixed.LIMIT, fixed.LIMIT).astype(np.int32)
+
+
+def _moved(bins: Bins, activity: Integers) -> Bins:
+    """The tables of all slots, ``bins`` (C,), moved by the activity of each component (depth,)."""
+    moved = bins.reshape(-1, len(activity)) + ACTIVITY_BINS * activity
+    return np.clip(moved, 0, BINS - 1).astype(np.uint8).ravel()

@@ -15,6 +15,11 @@ LOG2_MAX = LOG2_MIN + (BINS - 1) / BINS_PER_OCTAVE
 
 TAIL_LOG2_WEIGHT = -16.0
 
+# Under the factorised prior a tile tells its activity: by how much the scales of each of its components are off.
+ACTIVITY_BINS = 2  # bins that an activity of one moves the scales by
+MAX_ACTIVITY = 7  # largest that is looked for
+ACTIVITY_TABLE = 22  # the bin that activities are coded under
+
 
 def tail_slope(scale: Any) -> Any:
     """Residual over which the tail's mass halves."""

@@ -43,8 +43,10 @@ class Tables:
         reach = self.reach[bins]
         outside = np.abs(residuals) > reach
         symbols = np.where(outside, 2 * reach + 1, residuals + reach)
-        extra = np.where(outside, 2 * np.log2(np.maximum(1, np.abs(residuals) - reach)) + 5, 0)
-        return self._costs[self._starts[bins] + symbols] + extra.astype(np.float32)
+        costs: NDArray[np.float32] = self._costs[self._starts[bins] + symbols]
+        if outside.any():
+            costs[outside] += 2 * np.log2((np.abs(residuals) - reach)[outside]) + 5
+        return costs
 
     def no_counts(self) -> NDArray[np.int64]:
         """Zeros (BINS, 2 * largest reach + 1), for :meth:`add_counts`."""

@@ -177,7 +177,7 @@ def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 def _exact(codec: Codec, tables: Tables) -> tuple[dict[str, Integers], ExactPrior]:
     if isinstance(codec, TileCodec):
         arrays = integer_factorised_prior(codec.prior)
-        return arrays, ExactFactorisedPrior(arrays, tables)
+        return arrays, ExactFactorisedPrior(arrays, tables, codec.profile.depth)
     assert isinstance(codec, BlockCodec)
     arrays = integer_prior(codec.prior)
     return arrays, HyperPrior(codec.profile.prior, arrays, tables)

@@ -98,7 +98,7 @@ class TileCodec(Codec):
         super().__init__()
         self.profile = profile
         self.encoder = TileEncoder(profile)
-        self.prior = FactorisedPrior(profile.channels, profile.anchors)
+        self.prior = FactorisedPrior(profile.channels, profile.anchors, profile.depth)
         self.decoder = TileDecoder(profile)
 
     def code(self, y: Tensor, weights: Tensor) -> Coded:

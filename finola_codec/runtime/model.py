@@ -76,7 +76,8 @@ class Model:
         tables.check()
         profile = self.manifest["profile"]
         if "groups" not in profile:
-            return FactorisedPrior(arrays, tables)
+            slots = (profile["block"] // profile["stride"]) ** 2
+            return FactorisedPrior(arrays, tables, profile["channels"] // slots)
         return HyperPrior(PriorSpec.of(profile), arrays, tables)
 
     @cached_property

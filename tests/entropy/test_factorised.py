@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from finola_codec.entropy.coding import to_real
+from finola_codec.entropy.fixed import ONE
+from finola_codec.entropy.scales import BINS_PER_OCTAVE, LOG2_MIN
 from finola_codec.errors import FormatError
 from finola_codec.runtime.model import Model
 
@@ -33,6 +35,16 @@ def test_the_decoder_recovers_the_encoders_integers(
 def test_extreme_values_survive(tiny_tile_model: Model) -> None:
     payloads = tiny_tile_model.prior.encode(grid(tiny_tile_model, 1, 2, 1e7), None, 100)
     assert (tiny_tile_model.prior.decode(b"", payloads.vectors, (1, 2), 100) == payloads.y).all()
+
+
+@pytest.mark.parametrize("factor", [0.3, 4.0])
+def test_tiles_of_other_activity_cost_less_than_by_the_tables_of_most(tiny_tile_model: Model, factor: float) -> None:
+    prior, quality = tiny_tile_model.prior, 60
+    bins, steps = prior._bins[quality - 1], prior._steps[quality - 1] / ONE
+    scales = 2.0 ** (LOG2_MIN + bins / BINS_PER_OCTAVE) * steps
+    y = (np.random.default_rng(3).normal(size=(1, 1, len(bins))) * scales * factor).astype(np.float32)
+    usual = prior._tables.bits(prior.residuals(y, quality, None)[0], bins).sum()
+    assert 8 * len(prior.encode(y, None, quality).vectors) < 0.95 * usual
 
 
 def test_damage_is_noticed_and_intact_tiles_are_kept(tiny_tile_model: Model) -> None:

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from finola_codec.entropy.coding import to_real
+from finola_codec.entropy.factorised import FactorisedPrior
 from finola_codec.entropy.hyperprior import HyperPrior
 from finola_codec.entropy.tables import build
 from finola_codec.nn.blocks import hat_weights
-from finola_codec.nn.export import integer_prior
+from finola_codec.nn.export import integer_factorised_prior, integer_prior
 from finola_codec.nn.model import Codec
 
 
@@ -34,6 +35,18 @@ def test_coded_size_and_integers_follow_the_estimate(tiny_codec: Codec, crops: t
             assert np.quantile(difference / step, 0.99) < 0.1
     payload_overhead = 2 * 32 * 3 * len(crops)  # a range coder closes each payload with up to a word
     assert abs(coded - estimated) < 0.01 * estimated + payload_overhead
+
+
+def test_coded_size_of_tiles_follows_the_estimate(tiny_tile_codec: Codec, crops: torch.Tensor) -> None:
+    prior = FactorisedPrior(integer_factorised_prior(tiny_tile_codec.prior), build(), tiny_tile_codec.profile.depth)
+    estimated, coded = 0.0, 0
+    for quality in (10, 50, 90):
+        weights = hat_weights(torch.full((len(crops),), (quality - 1) / 99), tiny_tile_codec.profile.anchors)
+        with torch.no_grad():
+            y = tiny_tile_codec.encoder(crops, weights)
+            estimated += float(tiny_tile_codec.prior(y, weights).bits.sum())
+        coded += sum(8 * len(prior.encode(v.permute(1, 2, 0).numpy(), None, quality).vectors) for v in y)
+    assert abs(coded - estimated) < 0.01 * estimated + 32 * 3 * len(crops)
 
 
 @pytest.mark.parametrize("kind", ["tiny_codec", "tiny_tile_codec"])
