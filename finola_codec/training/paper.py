@@ -130,14 +130,19 @@ def run(rows: tuple[Row, ...], pictures: Pictures, steps: int, seed: int = 0) ->
         torch.manual_seed(seed)
         model = Autoencoder(row)
         began = time.monotonic()
-        _train(model, small, steps, seed)
+        converged = _train(model, small, steps, seed)
         seconds = time.monotonic() - began
-        with torch.no_grad():
-            mse = (model.eval()(held_out) - held_out).square().mean((1, 2, 3))
-        yield Measured(row, float((-10 * mse.log10()).mean()), seconds)
+        yield Measured(row, _psnr(model, held_out) if converged else math.nan, seconds)
 
 
-def _train(model: Autoencoder, pictures: Pictures, steps: int, seed: int) -> None:
+@torch.no_grad()
+def _psnr(model: Autoencoder, x: Tensor) -> float:
+    mse = (model.eval()(x) - x).square().mean((1, 2, 3))
+    return float((-10 * mse.log10()).mean())
+
+
+def _train(model: Autoencoder, pictures: Pictures, steps: int, seed: int) -> bool:
+    """Train in place; False as soon as the loss is no longer finite."""
     optimiser = torch.optim.Adam(model.parameters(), lr=LR, betas=(0.9, 0.98))
     for step in range(steps):
         x = pictures.batch(BATCH, SIDE, np.random.default_rng([seed, step]))
@@ -147,10 +152,11 @@ def _train(model: Autoencoder, pictures: Pictures, steps: int, seed: int) -> Non
         with torch.autocast("cpu", torch.bfloat16):
             loss = (model(x).float() - x).square().mean()
         if not loss.isfinite():
-            break
+            return False
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
+    return True
 
 
 def _reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

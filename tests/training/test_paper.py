@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def test_every_row_trains_a_little() -> None:
     found = list(paper.run(tuple(rows), pictures, steps=4))
     assert [m.row for m in found] == rows
     assert all(4 < m.psnr < 30 for m in found if m.row.growth != "linear")
+
+
+def test_a_run_that_diverged_has_no_psnr(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paper, "LR", 1e30)
+    photo = skimage.data.astronaut()
+    (found,) = paper.run((paper.Row("linear"),), Pictures([photo], [photo]), steps=4)
+    assert math.isnan(found.psnr)
 
 
 def test_shifts_hand_every_position_its_slot() -> None:
