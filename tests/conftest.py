@@ -41,8 +41,8 @@ def _untrained(profile: Profile, crops: torch.Tensor) -> Codec:
     init_from_crops(codec, crops)
     with torch.no_grad():
         for name, parameter in codec.named_parameters():
-            if "shortcut" not in name and "log2" not in name:
-                parameter.add_(torch.randn_like(parameter) * 0.02)
+            if "shortcut" not in name and "lapped" not in name and "log2" not in name:
+                parameter.add_(torch.randn_like(parameter) * 0.01)
     return codec.eval()
 
 

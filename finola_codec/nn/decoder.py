@@ -15,7 +15,7 @@ class Decoder(nn.Module):
     """Vectors see their neighbours, FINOLA grows each into its patch, convolutions turn the map into pixels.
 
     The convolutions' receptive field crosses block borders, so there are no seams. Beside them runs the
-    inverse of the encoder's linear shortcut.
+    inverse of the encoder's lapped transform: windows of two blocks a side that overlap and add up.
     """
 
     def __init__(self, profile: BlockProfile) -> None:
@@ -24,7 +24,7 @@ class Decoder(nn.Module):
         self.patch = profile.patch
         self.stride = profile.stride
         self.block = profile.block
-        self.shortcut = conv(c, 3 * profile.block**2, 1)
+        self.lapped = nn.ConvTranspose2d(c, 3 * profile.block**2, 2, padding=1)  # to 2 x 2 blocks shifted by half
         self.refine = Stage(c, profile.refine_depth, anchors)
         self.to_seed = conv(c, seed, 1)
         self.finola = Finola(seed)
@@ -39,5 +39,6 @@ class Decoder(nn.Module):
         features = self.stage(F.relu(self.from_map(features)), weights)
         detail = self.head(features)
         with torch.autocast(y.device.type, enabled=False):  # bfloat16 is coarser than a level of 255
-            blocks = F.pixel_shuffle(self.shortcut(y), self.block)
-            return blocks + F.pixel_shuffle(detail.float(), self.stride)
+            half = self.block // 2
+            windows = F.pixel_shuffle(self.lapped(F.pad(y, (1, 1, 1, 1), mode="replicate")), self.block)
+            return windows[:, :, half:-half, half:-half] + F.pixel_shuffle(detail.float(), self.stride)

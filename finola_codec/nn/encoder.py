@@ -32,22 +32,24 @@ class Trunk(nn.Module):
 
 
 class Encoder(Trunk):
-    """Convolutions beside a linear shortcut, the Karhunen-Loeve transform of a block.
+    """Convolutions beside a linear shortcut, a lapped transform: windows of two blocks a side, one for each block.
 
-    The last layer starts at zero, so an untrained encoder is the shortcut alone: already a working transform.
+    It starts as the Karhunen-Loeve transform of a block, with nothing of its neighbours. The last layer of the
+    convolutions starts at zero, so an untrained encoder is the shortcut alone: already a working transform.
     """
 
     def __init__(self, profile: BlockProfile) -> None:
         super().__init__(profile.encoder_widths, profile.encoder_depths, profile.anchors)
         self.block = profile.block
-        self.shortcut = conv(3 * profile.block**2, profile.channels, 1)
+        self.lapped = nn.Conv2d(3 * profile.block**2, profile.channels, 2)  # a window is 2 x 2 blocks shifted by half
         self.head = zero_init(conv(profile.encoder_widths[-1], profile.channels, 1))
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         """Pixels (N, 3, H, W) in [-0.5, 0.5], H and W multiples of 16, to vectors (N, C, H/16, W/16)."""
         detail = self.head(super().forward(x, weights))
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 is coarser than the finest quantizer steps
-            return self.shortcut(F.pixel_unshuffle(x, self.block)) + detail.float()
+            shifted = F.pad(x, (self.block // 2,) * 4, mode="reflect")
+            return self.lapped(F.pixel_unshuffle(shifted, self.block)) + detail.float()
 
 
 class HyperEncoder(nn.Module):

@@ -28,8 +28,9 @@ def init_from_crops(codec: Codec, crops: Tensor) -> None:
 def _init_blocks(codec: BlockCodec, crops: Tensor) -> None:
     profile, prior = codec.profile, codec.prior
     basis, std = _klt(crops, profile.block, profile.channels)
-    _set(codec.encoder.shortcut, basis[:, :, None, None] * profile.unit)
-    _set(codec.decoder.shortcut, basis.T[:, :, None, None] / profile.unit)
+    windows = _windows(basis, profile.block)
+    _set(codec.encoder.lapped, windows * profile.unit)
+    _set(codec.decoder.lapped, windows / profile.unit)
 
     std = std * profile.unit
     prior.whitening.copy_(1 / (1 + std**2).sqrt())
@@ -58,7 +59,7 @@ def _init_tiles(codec: TileCodec, crops: Tensor) -> None:
     prior.log2_scale.rows.copy_(spread - steps)
 
 
-def _set(shortcut: nn.Conv2d, weight: Tensor) -> None:
+def _set(shortcut: nn.Conv2d | nn.ConvTranspose2d, weight: Tensor) -> None:
     assert shortcut.bias is not None
     shortcut.weight.copy_(weight)
     shortcut.bias.zero_()
@@ -70,6 +71,17 @@ def _klt(crops: Tensor, side: int, components: int) -> tuple[Tensor, Tensor]:
     power, vectors = torch.linalg.eigh(blocks.T @ blocks / len(blocks))
     power, vectors = power.flip(0)[:components], vectors.flip(1)[:, :components]
     return vectors.T.float(), power.clamp_min(0).sqrt().float()
+
+
+def _windows(basis: Tensor, side: int) -> Tensor:
+    """A basis of blocks (components, 3 side^2) as one of windows twice as wide, zero around the block.
+
+    A window is 2 x 2 blocks shifted by half a side: (components, 3 side^2, 2, 2).
+    """
+    half = side // 2
+    windows = F.pad(basis.unflatten(1, (3, side, side)), (half,) * 4)
+    blocks = windows.unflatten(2, (2, side)).unflatten(4, (2, side))  # (components, 3, 2, side, 2, side)
+    return blocks.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
 
 
 def _prediction(transform: nn.Conv2d, crops: Tensor, side: int) -> Tensor:

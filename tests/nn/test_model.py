@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -32,3 +34,13 @@ def test_before_any_training_quality_buys_psnr_with_bits(profile: Profile, crops
     psnr = [float(-10 * (result.x - crops).square().mean().log10()) for result in results]
     assert bits == sorted(bits)
     assert psnr == sorted(psnr)
+
+
+def test_before_any_training_all_components_give_the_picture_back(crops: torch.Tensor) -> None:
+    profile = replace(FINOLA_TINY, channels=768, groups=(768,))
+    codec = build(profile)
+    init_from_crops(codec, crops)
+    weights = torch.full((len(crops), profile.anchors), 1 / profile.anchors)
+    with torch.no_grad():
+        y = codec.encoder(crops, weights)
+        assert torch.allclose(codec.decoder(y, y, weights), crops, atol=1e-5)
