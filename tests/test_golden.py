@@ -39,7 +39,7 @@ def test_the_files_are_those_of_the_hashes() -> None:
     assert found == {name: hashes["file"] for name, hashes in EXPECTED.items()}
 
 
-@pytest.mark.parametrize("name", sorted(EXPECTED))
+@pytest.mark.parametrize("name", sorted(name for name in EXPECTED if not name.startswith("extreme")))
 def test_the_pictures_are_those_that_were_encoded(name: str) -> None:
     source, _ = pictures()[name.split(".")[0]]
     decoded = decode((FOLDER / name).read_bytes())

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finola_codec.entropy.scales import BINS
-from finola_codec.entropy.tables import Tables
+from finola_codec.entropy.tables import TOTAL, Tables
 from finola_codec.errors import FormatError
 
 Model = Any  # of constriction, which has no type stubs
@@ -59,6 +59,10 @@ def _groups(bins: NDArray[np.uint8]) -> list[tuple[int, NDArray[np.intp]]]:
     return [(int(i), order[ends[i] - counts[i] : ends[i]]) for i in np.flatnonzero(counts)]
 
 
+def _flag_model(frequency: int) -> Model:
+    return Categorical(np.array([TOTAL - frequency - 1.0, frequency - 1.0]), perfect=False)
+
+
 class Writer:
     """Collects residuals into one range-coded payload."""
 
@@ -78,6 +82,14 @@ class Writer:
                 excesses.append(np.where(values > 0, values - reach, values + reach)[outside])
         if excesses:
             self._write_escapes(np.concatenate(excesses))
+
+    def write_uniform(self, value: int, out_of: int) -> None:
+        """Code a ``value`` within 0..out_of - 1, all of which are alike."""
+        self._coder.encode(np.array([value], np.int32), Uniform(out_of))
+
+    def write_flags(self, flags: NDArray[np.bool_], frequency: int) -> None:
+        """Code ``flags`` (N,), of which a share of ``frequency`` / 2^24 is expected to be true."""
+        self._coder.encode(flags.astype(np.int32), _flag_model(frequency))
 
     def _write_escapes(self, excess: NDArray[np.int32]) -> None:
         size = np.abs(excess).astype(np.int64)  # 1 or more
@@ -119,6 +131,14 @@ class Reader:
             excess = self._read_escapes(len(places))
             residuals[places] = excess + np.sign(excess) * self._models.tables.reach[bins[places]]
         return residuals
+
+    def read_uniform(self, out_of: int) -> int:
+        """The value that :meth:`Writer.write_uniform` wrote."""
+        return int(self._decode(Uniform(out_of), 1)[0])
+
+    def read_flags(self, count: int, frequency: int) -> NDArray[np.bool_]:
+        """The flags (count,) that :meth:`Writer.write_flags` wrote."""
+        return self._decode(_flag_model(frequency), count).astype(bool)
 
     def _read_escapes(self, count: int) -> NDArray[np.int32]:
         bits = self._decode(Uniform(ESCAPE_BITS), count)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from finola_codec.errors import ConfigError
-from finola_codec.nn.profiles import FINOLA_BASE, PROFILES, Profile, from_dict
+from finola_codec.profiles import FINOLA_BASE, PROFILES, Profile, from_dict
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -22,9 +22,8 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from finola_codec.errors import ConfigError
-from finola_codec.nn.klt import init_from_crops
 from finola_codec.nn.model import Codec, build
-from finola_codec.nn.profiles import from_dict
+from finola_codec.profiles import from_dict
 from finola_codec.training.config import CONFIG, TrainConfig
 from finola_codec.training.data import Pictures
 from finola_codec.training.losses import rate_distortion
@@ -49,7 +48,7 @@ class Trainer:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         codec = build(config.profile)
-        init_from_crops(codec, pictures.batch(KLT_CROPS, config.crop, np.random.default_rng(config.seed)))
+        codec.start_from(pictures.batch(KLT_CROPS, config.crop, np.random.default_rng(config.seed)))
         codec = codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = deepcopy(codec).requires_grad_(False).eval().to(self.fabric.device)
         self.codec, *self.optimisers = self.fabric.setup(codec, *optimisers(codec, config.lr))

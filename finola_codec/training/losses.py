@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from finola_codec.nn.model import Result
-from finola_codec.nn.profiles import Profile
+from finola_codec.profiles import Profile
 
 
 @dataclass(frozen=True)
