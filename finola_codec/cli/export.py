@@ -21,8 +21,9 @@ def export(run: Path, folder: Path, cache: Path | None) -> None:
     """
     from finola_codec.nn.export import calibrate
     from finola_codec.nn.export import export as write
+    from finola_codec.training.cache import INDEX
     from finola_codec.training.card import model_card
-    from finola_codec.training.data import INDEX, Pictures
+    from finola_codec.training.data import Pictures
     from finola_codec.training.loop import load_trained
 
     codec, step = load_trained(run)

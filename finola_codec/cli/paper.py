@@ -65,7 +65,8 @@ def _table4(folders: dict[str, Path | None], model: str, out: Path, engine: Engi
 
 def _ablation(table: str, data: Path, steps: int, out: Path) -> None:
     from finola_codec.training import paper
-    from finola_codec.training.data import INDEX, Pictures, build_cache
+    from finola_codec.training.cache import INDEX, build_cache
+    from finola_codec.training.data import Pictures
 
     if not (out / INDEX).exists():
         build_cache(data, out, paper.SIDE * paper.REDUCE)

@@ -81,16 +81,16 @@ class Models:
             self._made[index] = self.coder.table(self.tables.of(index))
         return self._made[index]
 
+    def flags(self, frequency: int) -> Model:
+        """The model of flags of which a share of ``frequency`` / 2^24 is true."""
+        return self.coder.table(np.array([TOTAL - frequency, frequency]))
+
 
 def _groups(bins: NDArray[np.uint8]) -> list[tuple[int, NDArray[np.intp]]]:
     order = np.argsort(bins, kind="stable")
     counts = np.bincount(bins, minlength=BINS)
     ends = np.cumsum(counts)
     return [(int(i), order[ends[i] - counts[i] : ends[i]]) for i in np.flatnonzero(counts)]
-
-
-def _flag_model(frequency: int) -> Model:
-    return Categorical(np.array([TOTAL - frequency - 1.0, frequency - 1.0]), perfect=False)
 
 
 class Writer:
@@ -116,11 +116,11 @@ class Writer:
 
     def write_uniform(self, value: int, out_of: int) -> None:
         """Code a ``value`` within 0..out_of - 1, all of which are alike."""
-        self._coder.encode(np.array([value], np.int32), Uniform(out_of))
+        self._encoder.encode(np.array([value], np.int32), self._models.coder.uniform(out_of))
 
     def write_flags(self, flags: NDArray[np.bool_], frequency: int) -> None:
         """Code ``flags`` (N,), of which a share of ``frequency`` / 2^24 is expected to be true."""
-        self._coder.encode(flags.astype(np.int32), _flag_model(frequency))
+        self._encoder.encode(flags.astype(np.int32), self._models.flags(frequency))
 
     def _write_escapes(self, excess: NDArray[np.int32]) -> None:
         size = np.abs(excess).astype(np.int64)  # 1 or more
@@ -167,15 +167,17 @@ class Reader:
             residuals[places] = excess + np.sign(excess) * self._models.tables.reach[bins[places]]
             if np.abs(residuals[places]).max() > MAX_RESIDUAL:
                 raise FormatError(f"the range-coded payload is damaged: a residual exceeds {MAX_RESIDUAL}")
+        if len(bins) and self._decoder.position().shifts >= len(self._words):  # at once: more work may depend on it
+            raise FormatError("the range-coded payload ends before its content does")
         return residuals
 
     def read_uniform(self, out_of: int) -> int:
         """The value that :meth:`Writer.write_uniform` wrote."""
-        return int(self._decode(Uniform(out_of), 1)[0])
+        return int(self._decoder.decode(self._models.coder.uniform(out_of), 1)[0])
 
     def read_flags(self, count: int, frequency: int) -> NDArray[np.bool_]:
         """The flags (count,) that :meth:`Writer.write_flags` wrote."""
-        return self._decode(_flag_model(frequency), count).astype(bool)
+        return self._decoder.decode(self._models.flags(frequency), count).astype(bool)
 
     def _read_escapes(self, count: int) -> NDArray[np.int32]:
         bits = self._decoder.decode(self._models.coder.uniform(ESCAPE_BITS), count)
