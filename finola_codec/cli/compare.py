@@ -25,6 +25,7 @@ def compare(picture: str, out: str, codec: str, model: str, quality: int, force:
     from finola_codec.evaluation.compare import at_bytes, side_by_side
     from finola_codec.evaluation.metrics import measure
 
+    files.check_apart([(picture, out)])
     files.check_target(out, force)
     original = images.read(Path(picture), picture).convert("RGB")
     ours, other = find([codec], [model])
@@ -35,6 +36,6 @@ def compare(picture: str, out: str, codec: str, model: str, quality: int, force:
         panels.append((f"{chosen.name}: {len(coded)} bytes, {measure(original, decoded)['psnr']:.2f} dB", decoded))
     png = io.BytesIO()
     side_by_side(panels).save(png, "PNG")
-    files.write(out, png.getvalue(), make_folder=False)
+    files.write(out, png.getvalue(), force, make_folder=False)
     for caption, _ in panels[1:]:
         click.echo(caption)

@@ -79,4 +79,4 @@ class _Encoding:
                 target_bytes=self.target_bytes,
                 target_psnr=self.target_psnr,
             )
-        files.write(target, encoded, self.make_folder)
+        files.write(target, encoded, self.force, self.make_folder)

@@ -125,6 +125,46 @@ def test_existing_output_is_kept_without_force(shell: Shell, png: Path, tmp_path
     assert fin.read_bytes() != b"precious"
 
 
+@pytest.mark.parametrize("name", ["cat.png", "deep/../cat.png", "soft.png", "hard.png"])
+def test_the_input_is_never_overwritten(shell: Shell, png: Path, tmp_path: Path, name: str) -> None:
+    before = png.read_bytes()
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "hard.png").hardlink_to(png)
+    (tmp_path / "soft.png").symlink_to(png)
+    assert "is the input too" in shell.fails("encode", png, tmp_path / name, "--force")
+    assert "is the input too" in shell.fails("compare", png, tmp_path / name, "--force")
+    assert png.read_bytes() == before
+
+
+def test_another_input_is_not_overwritten_through_a_link(
+    shell: Shell, png: Path, photo: Image.Image, tmp_path: Path
+) -> None:
+    photo.save(tmp_path / "dog.png")
+    (tmp_path / "fin").mkdir()
+    (tmp_path / "fin" / "cat.fin").symlink_to(tmp_path / "dog.png")
+    arguments = ("encode", png, tmp_path / "dog.png", "--out-dir", tmp_path / "fin", "--force")
+    assert "is the input too" in shell.fails(*arguments)
+
+
+def test_standard_streams_of_one_file_are_refused(shell: Shell, png: Path) -> None:
+    before = png.read_bytes()
+    with png.open("rb") as source, png.open("ab") as target:
+        command = [sys.executable, "-m", "finola_codec", "encode", "-", "-", *shell.model]
+        done = subprocess.run(command, stdin=source, stdout=target, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, png.read_bytes()) == (2, before)
+    assert b"standard output: is the input too" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no /dev/stdout on this system")
+def test_dev_stdout_is_what_it_leads_to(shell: Shell, png: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"before")
+    with log.open("ab") as target:
+        command = [sys.executable, "-m", "finola_codec", "encode", str(png), "/dev/stdout", *shell.model]
+        assert subprocess.run(command, stdout=target, timeout=60).returncode == 0
+    assert log.read_bytes().startswith(b"before\xf1FIN")
+
+
 def test_bad_input_gets_one_line_and_leaves_nothing(shell: Shell, png: Path, tmp_path: Path) -> None:
     text = tmp_path / "notes.png"
     text.write_text("not a picture")
