@@ -83,7 +83,7 @@ def _replace(target: Path, data: bytes, force: bool) -> None:
 
 
 def _write_draft(draft: Path, data: bytes, old: os.stat_result | None) -> None:
-    """A whole new file; where the system can, without a name until it is whole, so that of a killed process none stays."""
+    """A whole new file. Where the system can, it gets its name at the end, so that a killed process leaves nothing."""
     if NAMELESS:
         with contextlib.suppress(OSError):  # what is not for want of such files, a full disk say, comes again below
             handle = os.open(draft.parent, os.O_TMPFILE | os.O_WRONLY, 0o666)
