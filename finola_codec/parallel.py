@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,15 +34,15 @@ class Engine:
         """CPU threads that each worker may use: all for one alone, else one."""
         return 0 if self.workers == 1 and not self.ray else 1
 
-    def map(self, function: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
+    def map(self, function: Callable[[In], Out], items: Iterable[In]) -> Generator[Out, None, None]:
         """``function`` of each item, in the items' order; both must pickle. Errors that it raises are raised here."""
         if self.ray:
             return self._on_ray(function, items)
         if self.workers == 1:
-            return map(function, items)
+            return (function(item) for item in items)
         return self._on_processes(function, items)
 
-    def _on_processes(self, function: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
+    def _on_processes(self, function: Callable[[In], Out], items: Iterable[In]) -> Generator[Out, None, None]:
         # Spawned, not forked: ONNX Runtime's and torch's threads do not survive a fork.
         context = multiprocessing.get_context("spawn")
         with _one_thread_each(), ProcessPoolExecutor(self.workers, context) as pool:
@@ -52,7 +52,7 @@ class Engine:
                 yield waiting.popleft().result()
                 waiting.extend(pool.submit(function, item) for item in islice(source, 1))
 
-    def _on_ray(self, function: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
+    def _on_ray(self, function: Callable[[In], Out], items: Iterable[In]) -> Generator[Out, None, None]:
         try:
             import ray
         except ImportError as error:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -18,6 +19,7 @@ STREAM = "-"
 WORTH_PROCESSES = 8  # files; for fewer, starting processes takes longer than they save
 Job = tuple[str, str]  # input and output: paths, or STREAM
 Work = Callable[[Job, int], None]
+T = TypeVar("T")
 
 
 def jobs(paths: Sequence[str], out_dir: Path | None, suffix: str, accepted: Callable[[], Collection[str]]) -> list[Job]:
@@ -83,8 +85,10 @@ def run(found: list[Job], work: Work, threads: int, label: str) -> None:
     workers = (threads or os.cpu_count() or 1) if len(found) >= WORTH_PROCESSES else 1
     engine = Engine(workers)
     failed = 0
-    done = engine.map(partial(_attempt, work, engine.threads or threads), found)
-    with _progress(done, len(found), label) as errors:
+    with (
+        contextlib.closing(engine.map(partial(_attempt, work, engine.threads or threads), found)) as done,
+        progress(done, lambda: len(found), label) as errors,
+    ):
         for error in filter(None, errors):
             failed += 1
             click.echo(f"finola-codec: {error}", err=True)
@@ -101,11 +105,12 @@ def _attempt(work: Work, threads: int, job: Job) -> str | None:
 
 
 @contextlib.contextmanager
-def _progress(done: Iterator[str | None], total: int, label: str) -> Iterator[Iterator[str | None]]:
+def progress(done: Iterator[T], total: Callable[[], int], label: str) -> Iterator[Iterator[T]]:
+    """The same items, and on a terminal a bar of how many of the ``total`` there have been."""
     if not sys.stderr.isatty():
         yield done
         return
-    with click.progressbar(done, total, label=label, file=sys.stderr, show_pos=True) as bar:
+    with click.progressbar(done, total(), label=label, file=sys.stderr, show_pos=True) as bar:
         yield iter(bar)
 
 
