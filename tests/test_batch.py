@@ -5,13 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from finola_codec import Model, batch
+from finola_codec import Model, batch, decode
 from finola_codec.cli import main
 
 
@@ -245,6 +250,55 @@ def test_decoding_uses_the_model_that_is_given(tiny_model: Model, source: Path, 
     assert "which is not here" in done.output
     assert run("decode", fin, png, "--model", tiny_model.folder).exit_code == 0
     assert len(list(png.rglob("*.png"))) == 4
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process has started and that have not ended."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True).stdout
+    rows = (line.split() for line in listed.splitlines())
+    return [int(pid) for pid, parent, state in rows if int(parent) == process and not state.startswith("Z")]
+
+
+def running(process: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True).stdout
+    return bool(state) and not state.startswith("Z")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.skipif(os.name != "posix" or not shutil.which("ps"), reason="signals and processes are those of POSIX")
+@pytest.mark.parametrize(
+    ("number", "code", "message"),
+    [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "finola-codec: interrupted\n"), (signal.SIGKILL, -9, None)],
+)
+def test_a_signal_ends_the_workers_and_the_run_can_go_on(
+    tiny_model: Model, photo: Image.Image, tmp_path: Path, number: int, code: int, message: str | None
+) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    photo.save(source / "0.png")
+    for i in range(1, 500):
+        (source / f"{i}.png").hardlink_to(source / "0.png")
+    arguments = ["batch", "encode", str(source), str(target), "--model", str(tiny_model.folder), "--workers", "2"]
+    command = [sys.executable, "-m", "finola_codec", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not list(target.glob("*.fin")):
+        time.sleep(0.05)
+    workers = children(process.pid)
+    assert len(workers) >= 2
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)  # as a terminal does
+    _, complaint = process.communicate()
+    assert process.returncode == code
+    assert message in (None, complaint)
+    while any(map(running, workers)):  # which the test's time limit bounds
+        time.sleep(0.05)
+    names = {p.suffix for p in target.iterdir()}
+    assert names == {".fin", ".jsonl"}
+    for path in list(source.iterdir())[20:]:
+        path.unlink()
+    assert encode(tiny_model, source, target, "--quality", 60).exit_code == 0
+    for path in source.iterdir():
+        assert decode((target / f"{path.stem}.fin").read_bytes(), model=tiny_model).size == photo.size
 
 
 @pytest.mark.slow
