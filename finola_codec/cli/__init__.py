@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 import signal
 import sys
 import threading
@@ -35,6 +37,7 @@ class _Commands(click.Group):
         return getattr(import_module(f"finola_codec.cli.{function}"), function)
 
     def main(self, *arguments: Any, **options: Any) -> Any:
+        _reopen_closed_streams()
         with _ending_on_sigterm(), _complaining():  # printing the help may fail as well
             return super().main(*arguments, **options)
 
@@ -71,6 +74,21 @@ def _ending_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _reopen_closed_streams() -> None:
+    """Gives streams that a shell has closed (>&-) something to fail on, and to standard error to swallow messages.
+
+    It also keeps the next file that is opened from getting the number of a stream that libraries write to.
+    """
+    for number, name, flags in ((0, "stdin", os.O_WRONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, flags)  # standard input can only be written, standard output only be read
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            file = io.FileIO(number, "w" if number else "r", closefd=False)  # nothing is held back, to fail at exit
+            setattr(sys, name, io.TextIOWrapper(file, errors="backslashreplace", write_through=True))
 
 
 def _fail(message: str, code: int = 2) -> None:

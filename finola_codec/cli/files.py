@@ -130,14 +130,12 @@ def naming(source: str) -> Iterator[None]:
 
 def read(source: str) -> bytes:
     """The bytes of a file or of standard input. Raises :class:`FinolaError` where there is none."""
-    if source == STREAM:
-        return sys.stdin.buffer.read()
     try:
-        return Path(source).read_bytes()
+        return sys.stdin.buffer.read() if source == STREAM else Path(source).read_bytes()
     except FileNotFoundError as error:
         raise FinolaError(f"{source}: no such file") from error
     except OSError as error:
-        raise FinolaError(f"{source}: {error.strerror}") from error
+        raise FinolaError(f"{name_of(source)}: {error.strerror}") from error
 
 
 def check_target(target: str, force: bool) -> None:
@@ -147,10 +145,16 @@ def check_target(target: str, force: bool) -> None:
 
 
 def write(target: str, data: bytes, force: bool, make_folder: bool) -> None:
-    """Write a file whole or not at all, or to standard output. Raises :class:`FinolaError` where that fails."""
+    """Write a file whole or not at all, or to standard output.
+
+    Raises :class:`FinolaError` for a file, :class:`OSError` for standard output.
+    """
     if target == STREAM:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, "standard output") from error
         return
     path = Path(target)
     if make_folder:

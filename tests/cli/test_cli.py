@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from finola_codec import Model
+from finola_codec.cli import main
 from tests.conftest import psnr
 
 
@@ -202,6 +204,52 @@ def test_wrong_usage(shell: Shell, png: Path, tmp_path: Path) -> None:
         done = shell(*arguments)
         assert done.returncode == 2
         assert b"Usage" in done.stderr
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "-1", "0"])
+@pytest.mark.parametrize("target", ["--target-bpp", "--target-psnr"])
+def test_targets_that_are_no_positive_numbers(png: Path, target: str, number: str) -> None:
+    done = CliRunner().invoke(main, ["encode", str(png), "out.fin", target, number])
+    assert done.exit_code == 2
+    assert "Invalid value" in done.output
+
+
+@pytest.mark.skipif(os.name != "posix", reason="shells close streams so on POSIX")
+@pytest.mark.parametrize(
+    ("closing", "arguments", "message"),
+    [
+        ("<&-", ["encode", "-", "out.fin"], "standard input: Bad file descriptor"),
+        (">&-", ["encode", "cat.png", "-"], "standard output: Bad file descriptor"),
+        (">&-", ["info", "cat.fin"], "Bad file descriptor"),
+        (">&-", ["--help"], "Bad file descriptor"),
+        ("2>&-", ["encode", "missing.png", "out.fin"], None),
+        ("<&- >&- 2>&-", ["info", "cat.fin"], None),
+    ],
+)
+def test_closed_streams_are_one_line(
+    shell: Shell, png: Path, tmp_path: Path, closing: str, arguments: list[str], message: str | None
+) -> None:
+    shell("encode", png, tmp_path / "cat.fin")
+    command = [sys.executable, "-m", "finola_codec", *arguments, *(shell.model if "encode" in arguments else [])]
+    done = subprocess.run(["sh", "-c", f'exec "$@" {closing}', "-", *command], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 2
+    assert done.stderr.decode() == (f"finola-codec: {message}\n" if message else "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="shells close streams so on POSIX")
+def test_closed_streams_that_are_not_needed_do_not_matter(shell: Shell, png: Path, tmp_path: Path) -> None:
+    shell("encode", png, tmp_path / "cat.fin")
+    command = [sys.executable, "-m", "finola_codec", "encode", str(png), str(tmp_path / "out.fin"), *shell.model]
+    assert subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "-", *command]).returncode == 0
+    assert (tmp_path / "out.fin").read_bytes() == (tmp_path / "cat.fin").read_bytes()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_help_on_a_full_disk_is_one_line() -> None:
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "finola_codec", "--help"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr) == (2, b"finola-codec: No space left on device\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
