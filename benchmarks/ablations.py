@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finola_codec.nn.finola import Finola
-from finola_codec.nn.profiles import FINOLA_BASE
+from finola_codec.profiles import FINOLA_BASE
 from finola_codec.training.config import TrainConfig
 from finola_codec.training.data import Pictures
 from finola_codec.training.loop import start
@@ -56,7 +56,7 @@ def main(cache: Path, out: Path, minutes: float) -> None:
     for name, (decoder, prior) in VARIANTS.items():
         with (
             mock.patch("finola_codec.nn.decoder.Finola", decoder),
-            mock.patch("finola_codec.nn.prior.Finola", prior),
+            mock.patch("finola_codec.nn.hyperprior.Finola", prior),
         ):
             trainer = start(config, out / name.replace(" ", "-"), Pictures.open(cache, config.held_out), resume=False)
             trainer.train(max_minutes=minutes)

@@ -184,8 +184,8 @@ def finola() -> None:
     import torch
 
     from finola_codec.nn.finola import Finola
-    from finola_codec.nn.profiles import FINOLA_256, FINOLA_BASE
     from finola_codec.nn.tile import TileFinola
+    from finola_codec.profiles import FINOLA_256, FINOLA_BASE
 
     base, tile = Finola(FINOLA_BASE.seed_channels).eval(), TileFinola(FINOLA_256).eval()
     _finola("finola-base", base, FINOLA_BASE, (FINOLA_BASE.seed_channels, FINOLA_BASE.seed_channels), torch)

@@ -13,8 +13,16 @@ import os
 # picture takes, on the cores that ONNX Runtime wants next.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
-from finola_codec.codec import decode, encode, info
-from finola_codec.errors import ConfigError, FinolaError, FormatError, ImageError, LimitError, ModelError
+from finola_codec.codec import Info, decode, encode, fingerprint, info, salvage
+from finola_codec.errors import (
+    ConfigError,
+    FinolaError,
+    FormatError,
+    ImageError,
+    IncompleteError,
+    LimitError,
+    ModelError,
+)
 from finola_codec.runtime.model import Model, load_model
 
 __version__ = "0.1.0"
@@ -24,12 +32,16 @@ __all__ = [
     "FinolaError",
     "FormatError",
     "ImageError",
+    "IncompleteError",
+    "Info",
     "LimitError",
     "Model",
     "ModelError",
     "__version__",
     "decode",
     "encode",
+    "fingerprint",
     "info",
     "load_model",
+    "salvage",
 ]

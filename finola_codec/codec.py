@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from finola_codec import container, images
-from finola_codec.container import ALPHA, EXIF, HYPER, ICC, VECTORS, Header
-from finola_codec.entropy.coding import QUALITIES, Payloads
-from finola_codec.errors import ConfigError, ModelError
+from finola_codec.container import ALPHA, CHECKS, EXIF, HYPER, ICC, VECTORS, Header
+from finola_codec.entropy.exact import Payloads
+from finola_codec.entropy.fixed import Integers
+from finola_codec.errors import ConfigError, FormatError, ModelError
 from finola_codec.images import Planes
+from finola_codec.quality import QUALITIES
 from finola_codec.runtime.model import DEFAULT_MODEL, Model, find_model, load_model
 
 DEFAULT_EFFORT, MAX_EFFORT = 5, 9
@@ -32,6 +34,7 @@ def encode(
     target_bpp: float | None = None,
     target_bytes: int | None = None,
     target_psnr: float | None = None,
+    max_pixels: int | None = container.DEFAULT_MAX_PIXELS,
 ) -> bytes:
     """Encode a picture as the bytes of a .fin file.
 
@@ -40,8 +43,9 @@ def encode(
     quality that reaches it. ``effort`` 0 rounds, 1 to 6 choose every number by what it costs and brings, 7 to 9 also
     refine the vectors by gradient descent (2, 5 and 12 iterations; they need the extra ``[train]``).
 
-    Raises :class:`ConfigError` for a quality or effort out of range or a target that no quality meets,
-    :class:`ImageError` for a picture without pixels, :class:`ModelError` for an unknown model.
+    Raises :class:`ConfigError` for a quality or effort out of range, for two targets, and for a target that makes no
+    sense or that no quality meets; :class:`LimitError` for a picture that :func:`decode` would refuse under the same
+    ``max_pixels``; :class:`ImageError` for a picture without pixels; :class:`ModelError` for an unknown model.
 
     >>> import skimage.data
     >>> cat = Image.fromarray(skimage.data.cat())
@@ -49,12 +53,12 @@ def encode(
     >>> decode(data).size == cat.size
     True
     """
-    if not 1 <= quality <= QUALITIES:
-        raise ConfigError(f"quality {quality} is not within 1..{QUALITIES}")
-    if not 0 <= effort <= MAX_EFFORT:
-        raise ConfigError(f"effort {effort} is not within 0..{MAX_EFFORT}")
-    model = _open(model)
+    _check_whole("quality", quality, 1, QUALITIES)
+    _check_whole("effort", effort, 0, MAX_EFFORT)
+    _check_targets(target_bpp=target_bpp, target_bytes=target_bytes, target_psnr=target_psnr)
+    model = model if isinstance(model, Model) else load_model(model)
     planes = images.to_planes(image)
+    _check_limits(planes.pixels.shape[1], planes.pixels.shape[0], model, max_pixels)
     del image  # a caller that keeps no picture of its own has its memory back
     extras = _extras(planes)
 
@@ -80,13 +84,15 @@ def decode(
 ) -> Image.Image:
     """Decode the bytes of a .fin file; its ICC profile and EXIF are in the picture's ``info``.
 
-    The model is found by the id in the file unless ``model`` is given, and then uses as many ``threads``, 0 for
-    all. Raises :class:`FormatError` for damaged or foreign data, :class:`LimitError` for more than ``max_pixels``,
+    Without a ``model``, the one that the file names is looked for among those that are installed. ``threads`` is how
+    many CPU threads the transforms of a model that is opened here use, 0 for all; a :class:`Model` has its own.
+
+    Raises :class:`FormatError` for damaged or foreign data, :class:`LimitError` for more than ``max_pixels``,
     :class:`ModelError` where the model is missing or is not the one that the file was written with.
     """
     header, chunks = container.unpack(data, max_pixels)
     model = _model_of(header, model, threads)
-    grid = _grid(header, model, len(data), max_pixels)
+    grid = _grid(header, model, max_pixels)
     return _picture(header, chunks, model, _integers(header, chunks, model, grid))
 
 
@@ -97,50 +103,72 @@ def salvage(
     max_pixels: int | None = container.DEFAULT_MAX_PIXELS,
     threads: int = 0,
 ) -> tuple[Image.Image, list[str]]:
-    """Decode what is intact of a damaged .fin file, and say what is missing; nothing is, of a whole one.
+    """Decode what is intact of a damaged .fin file, and say what is missing.
 
-    Missing vectors are replaced by the prior's means, a missing alpha plane by an opaque one. Raises what
-    :func:`decode` raises where not even the hyper vectors are intact.
+    The picture of a whole file comes with an empty list. Missing vectors are replaced by the prior's means, and a
+    missing alpha plane by an opaque one. Raises what :func:`decode` raises where not even the hyper vectors are
+    intact.
     """
     header, chunks, problems = container.salvage(data, max_pixels)
-    if not problems:
-        return decode(data, model=model, max_pixels=max_pixels, threads=threads), []
     model = _model_of(header, model, threads)
-    grid = _grid(header, model, len(data), max_pixels)
-    y, intact = model.prior.salvage(chunks[HYPER], chunks.get(VECTORS, b""), grid, header.quality)
-    problems.append(f"{intact} of {model.prior.batches(grid)} parts of the vectors were recovered")
-    return _picture(header, chunks, model, y), problems
+    y, problem = _recovered(header, chunks, model, _grid(header, model, max_pixels))
+    return _picture(header, chunks, model, y), problems + ([problem] if problem else [])
 
 
-def info(data: bytes) -> dict[str, Any]:
-    """What a .fin file says of itself, without decoding it. Raises :class:`FormatError` as :func:`decode` does."""
+@dataclass(frozen=True)
+class Info:
+    """What a .fin file says of itself."""
+
+    width: int  # pixels
+    height: int  # pixels
+    mode: str  # of the picture: RGB, L, RGBA or LA
+    quality: int  # 1..100
+    model: str | None  # name of the model, None where it is not installed
+    model_id: str  # 8 hexadecimal digits
+    bytes: int
+    bpp: float  # bits per pixel of the whole file
+    chunks: dict[str, int]  # bytes of each chunk's payload, by its name
+
+
+def info(data: bytes) -> Info:
+    """What a .fin file says of itself, without decoding it. Raises :class:`FormatError` as :func:`decode` does.
+
+    >>> found = info(encode(Image.new("L", (40, 30)), quality=20))
+    >>> found.width, found.height, found.mode, found.quality, found.model
+    (40, 30, 'L', 20, 'finola-base')
+    """
     header, chunks = container.unpack(data, max_pixels=None)
     try:
         name = find_model(header.model_id).name
     except ModelError:
         name = None
-    return {
-        "width": header.width,
-        "height": header.height,
-        "mode": header.mode,
-        "quality": header.quality,
-        "model": name,
-        "model_id": header.model_id.hex(),
-        "bytes": len(data),
-        "bpp": 8 * len(data) / (header.width * header.height),
-        "chunks": {container.NAMES[kind]: len(payload) for kind, payload in chunks.items()},
-    }
+    return Info(
+        header.width,
+        header.height,
+        header.mode,
+        header.quality,
+        name,
+        header.model_id.hex(),
+        len(data),
+        8 * len(data) / (header.width * header.height),
+        {container.NAMES[kind]: len(payload) for kind, payload in chunks.items()},
+    )
 
 
-def fingerprint(data: bytes, *, model: Model | str | Path | None = None) -> str:
+def fingerprint(
+    data: bytes,
+    *,
+    model: Model | str | Path | None = None,
+    max_pixels: int | None = container.DEFAULT_MAX_PIXELS,
+) -> str:
     """SHA-256, in hexadecimal, of the integers that a .fin file decodes to: the same on every machine.
 
     They are those before any floating point: the C-vectors (h, w, C) with 12 fractional bits, as little-endian int32.
     Raises what :func:`decode` raises.
     """
-    header, chunks = container.unpack(data)
+    header, chunks = container.unpack(data, max_pixels)
     model = _model_of(header, model, threads=0)
-    grid = _grid(header, model, len(data), container.DEFAULT_MAX_PIXELS)
+    grid = _grid(header, model, max_pixels)
     return hashlib.sha256(_integers(header, chunks, model, grid).astype("<i4").tobytes()).hexdigest()
 
 
@@ -157,10 +185,13 @@ def _encode(model: Model, planes: Planes, extras: dict[int, bytes], quality: int
     price = model.price(quality) if effort else None
     if effort in REFINEMENTS:
         y, price = _refined(model, planes.pixels, y, quality, REFINEMENTS[effort])
-    payloads = model.prior.encode(y, model.pixels.hyper(y, quality), quality, price)
+    z = model.pixels.hyper(y, quality)
+    payloads = model.prior.encode(y, z, quality, price, out=y.view(np.int32))  # large pictures would not fit twice
+    chunks = {HYPER: payloads.hyper, VECTORS: payloads.vectors}
+    if checks := container.checks(payloads.vectors):
+        chunks[CHECKS] = checks
     header = Header(model.id, width, height, planes.mode, quality)
-    data = container.pack(header, {HYPER: payloads.hyper, VECTORS: payloads.vectors} | extras)
-    return _Encoded(data, payloads, quality)
+    return _Encoded(container.pack(header, chunks | extras), payloads, quality)
 
 
 def _refined(
@@ -181,18 +212,50 @@ def _with_psnr(model: Model, planes: Planes, encoded: _Encoded) -> tuple[float, 
     return float(10 * np.log10(255**2 / max(error, 1e-10))), encoded.data
 
 
-def _grid(header: Header, model: Model, size: int, max_pixels: int | None) -> tuple[int, int]:
-    """Rows and columns of C-vectors, not too many for a file of ``size`` bytes."""
-    rows, columns = model.pixels.grid(header.height, header.width)
-    container.check_cover(rows * columns * model.block**2, size, max_pixels)
-    return rows, columns
+def _check_whole(name: str, value: int, low: int, high: int) -> None:
+    if not isinstance(value, int | np.integer) or not low <= value <= high:
+        raise ConfigError(f"{name} {value!r} is not a whole number within {low}..{high}")
 
 
-def _integers(header: Header, chunks: Mapping[int, bytes], model: Model, grid: tuple[int, int]) -> NDArray[np.int32]:
+def _check_targets(**targets: float | None) -> None:
+    given = {name: value for name, value in targets.items() if value is not None}
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)} contradict each other: give one target")
+    for name, value in given.items():
+        if not (math.isfinite(value) and value > 0):
+            raise ConfigError(f"{name} {value} is not a positive number")
+
+
+def _check_limits(width: int, height: int, model: Model, max_pixels: int | None) -> None:
+    """The limits of :func:`decode`, before anything is written that it would refuse."""
+    container.check_size(width, height, max_pixels)
+    rows, columns = model.pixels.grid(height, width)
+    container.check_cover(rows * columns * model.profile.block**2, max_pixels)
+
+
+def _grid(header: Header, model: Model, max_pixels: int | None) -> tuple[int, int]:
+    """Rows and columns of C-vectors, which must not cover too much."""
+    _check_limits(header.width, header.height, model, max_pixels)
+    return model.pixels.grid(header.height, header.width)
+
+
+def _integers(header: Header, chunks: Mapping[int, bytes], model: Model, grid: tuple[int, int]) -> Integers:
     return model.prior.decode(chunks[HYPER], chunks[VECTORS], grid, header.quality)
 
 
-def _picture(header: Header, chunks: Mapping[int, bytes], model: Model, y: NDArray[np.int32]) -> Image.Image:
+def _recovered(
+    header: Header, chunks: Mapping[int, bytes], model: Model, grid: tuple[int, int]
+) -> tuple[Integers, str | None]:
+    """What is intact of the vectors, and what is wrong with the rest."""
+    vectors = chunks.get(VECTORS, b"")
+    try:
+        return model.prior.decode(chunks[HYPER], vectors, grid, header.quality), None
+    except FormatError:
+        y, intact = model.prior.salvage(chunks[HYPER], vectors, grid, header.quality)
+        return y, f"{intact} of {model.prior.parts(grid)} parts of the vectors were recovered"
+
+
+def _picture(header: Header, chunks: Mapping[int, bytes], model: Model, y: Integers) -> Image.Image:
     pixels = model.pixels.synthesise(y, header.quality, header.height, header.width)
     del y
     alpha = None
@@ -242,16 +305,12 @@ def _first_reaching(attempt: Callable[[int], tuple[float, bytes]], psnr: float) 
     return best
 
 
-def _open(model: Model | str | Path) -> Model:
-    return model if isinstance(model, Model) else load_model(model)
-
-
 def _model_of(header: Header, model: Model | str | Path | None, threads: int) -> Model:
     if model is None:
         return find_model(header.model_id, threads)
-    model = _open(model)
+    model = model if isinstance(model, Model) else load_model(model, threads)
     if model.id != header.model_id:
         raise ModelError(
-            f"written with the model {header.model_id.hex()}, which is not {model.name} ({model.id.hex()})"
+            f"the file was written with the model {header.model_id.hex()}, which is not {model.name} ({model.id.hex()})"
         )
     return model

@@ -11,24 +11,39 @@ True
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from finola_codec.errors import FormatError, LimitError
 
 MAGIC = b"\xf1FIN"
-VERSION = 1
+VERSION = 2
 MODES = ("RGB", "L", "RGBA", "LA")
 DEFAULT_MAX_PIXELS = 178_956_970  # as Pillow's MAX_IMAGE_PIXELS times two, where it stops with an error
 MAX_SIDE = 2**20
-MAX_PIXELS_PER_BYTE = 1024  # a white picture at quality 1 has 600
-SMALL_CLAIM = 2**20  # pixels that a file of any size may claim
-MAX_METADATA = 2**24  # bytes of any one chunk but the vectors
+MAX_METADATA = 2**24  # bytes of any one chunk but those that hold pixels
+COVER = 2  # the blocks that cover a picture may be that many times ``max_pixels``, or SMALL_COVER
+SMALL_COVER = 2**20
 
 # Chunk types. Bit 7 set: ancillary, a reader that does not know it skips it.
-HYPER, VECTORS, ALPHA, ICC, EXIF = 0x01, 0x02, 0x03, 0x84, 0x85
+HYPER, VECTORS, ALPHA, LAYER = 0x01, 0x02, 0x03, 0x04
+ICC, EXIF, XMP, RESOLUTION, CHECKS = 0x84, 0x85, 0x86, 0x87, 0x88
 ANCILLARY = 0x80
-NAMES = {HYPER: "hyper vectors", VECTORS: "vectors", ALPHA: "alpha", ICC: "ICC profile", EXIF: "EXIF"}
+NAMES = {
+    HYPER: "hyper vectors",
+    VECTORS: "vectors",
+    ALPHA: "alpha",
+    LAYER: "layer",
+    ICC: "ICC profile",
+    EXIF: "EXIF",
+    XMP: "XMP",
+    RESOLUTION: "resolution",
+    CHECKS: "checks",
+}
+LARGE = (VECTORS, ALPHA, LAYER)  # the chunks without a limit of their own
+
+CHECKED = 2048  # bytes of the vectors' payload that one check is over
+UNCHECKED = 4096  # a payload of at most so many bytes has no checks
 
 
 @dataclass(frozen=True)
@@ -45,8 +60,9 @@ class Header:
 def pack(header: Header, chunks: Mapping[int, bytes]) -> bytes:
     """Header and chunks, in the order given, to the bytes of a file.
 
-    Raises :class:`LimitError` for metadata that no reader would take.
+    Raises :class:`LimitError` for a side or metadata larger than readers take.
     """
+    check_size(header.width, header.height, max_pixels=None)
     out = bytearray(MAGIC)
     out.append(VERSION)
     out += header.model_id
@@ -55,8 +71,8 @@ def pack(header: Header, chunks: Mapping[int, bytes]) -> bytes:
     out += _varint(header.width) + _varint(header.height)
     head = bytes(out)
     for kind, payload in chunks.items():
-        if kind not in (VECTORS, ALPHA) and len(payload) > MAX_METADATA:
-            name = NAMES.get(kind, f"0x{kind:02x}")
+        if kind not in LARGE and len(payload) > MAX_METADATA:
+            name = _name(kind)
             raise LimitError(f"the {name} chunk would have {len(payload)} bytes, more than the limit of {MAX_METADATA}")
         start = bytes([kind]) + _varint(len(payload))
         out += start + payload + _crc(head, start, payload)
@@ -67,56 +83,107 @@ def unpack(data: bytes, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> tuple[He
     """The header and the chunks of a file, checked before anything is decoded.
 
     Raises :class:`FormatError` if the file is not a whole .fin file, and :class:`LimitError` if it claims more
-    than ``max_pixels``, or more than its bytes can hold (None: no such limits).
+    than ``max_pixels`` (None: no such limit).
     """
     header, position = _unpack_header(data, max_pixels)
     head = data[:position]
     chunks: dict[int, bytes] = {}
     while position < len(data):
-        kind, payload, position = _unpack_chunk(data, position, head)
-        if kind in chunks:
-            raise FormatError(f"two chunks of type 0x{kind:02x}")
-        if kind in NAMES:
-            chunks[kind] = payload
-        elif not kind & ANCILLARY:
-            raise FormatError(f"critical chunk of unknown type 0x{kind:02x}: the file needs a newer finola-codec")
-    for kind in _required(header):
-        if kind not in chunks:
-            raise FormatError(f"the {NAMES[kind]} chunk is missing: the file is truncated")
+        chunk = _read_chunk(data, position, head)
+        if not chunk.is_whole:
+            raise FormatError(f"truncated within the {_name(chunk.kind)} chunk")
+        if not chunk.is_intact:
+            raise FormatError(f"the {_name(chunk.kind)} chunk is damaged: its checksum does not match")
+        if chunk.kind in chunks:
+            raise FormatError(f"two chunks of type 0x{chunk.kind:02x}")
+        if chunk.kind in NAMES:
+            chunks[chunk.kind] = chunk.payload
+        elif not chunk.kind & ANCILLARY:
+            raise FormatError(f"critical chunk of unknown type 0x{chunk.kind:02x}: the file needs a newer finola-codec")
+        position = chunk.end
+    if missing := _missing(header, chunks):
+        raise FormatError(f"the {_name(missing[0])} chunk is missing: the file is truncated")
     return header, chunks
 
 
 def salvage(data: bytes, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> tuple[Header, dict[int, bytes], list[str]]:
     """The header, what is intact of the chunks, and what is wrong with the rest.
 
-    Of vectors that are cut off, the beginning counts as intact; a damaged chunk is left out. Raises
-    :class:`FormatError` where not even the hyper vectors are intact, for nothing can be shown without them.
+    Of vectors that are cut off or damaged, the beginning that is known to be intact is kept: up to where the file
+    ends, or up to the first check that does not match. Any other damaged chunk is left out. Raises
+    :class:`FormatError` where neither hyper vectors nor a layer are intact, for nothing can be shown without them.
     """
     header, position = _unpack_header(data, max_pixels)
     head = data[:position]
     chunks: dict[int, bytes] = {}
+    cut: _Chunk | None = None
     problems = []
     while position < len(data):
         try:
-            kind, payload, position = _unpack_chunk(data, position, head)
+            chunk = _read_chunk(data, position, head)
         except FormatError as error:
-            problems.append(str(error))
-            kind = data[position]
-            length, start = _read_varint(data, position + 1)
-            position = start + length + 4
-            if kind != VECTORS or position <= len(data):
-                continue
-            payload = data[start:]
-        if kind in NAMES:
-            chunks.setdefault(kind, payload)
-    if HYPER not in chunks:
+            problems.append(f"after the {_name(list(chunks)[-1])} chunk: {error}" if chunks else str(error))
+            break
+        position = chunk.end
+        if chunk.is_intact and chunk.kind in NAMES:
+            chunks.setdefault(chunk.kind, chunk.payload)
+        elif not chunk.is_intact:
+            what = "damaged: its checksum does not match" if chunk.is_whole else "cut off where the file ends"
+            problems.append(f"the {_name(chunk.kind)} chunk is {what}")
+            cut = chunk if chunk.kind == VECTORS else cut
+    if VECTORS not in chunks and cut:
+        chunks[VECTORS] = cut.payload[: _intact_length(cut, chunks.get(CHECKS))]
+    if HYPER not in chunks and LAYER not in chunks:
         raise FormatError("; ".join([*problems, "without intact hyper vectors nothing can be recovered"]))
-    problems += [f"the {NAMES[kind]} chunk is missing" for kind in _required(header) if kind not in chunks]
+    problems += [f"the {_name(kind)} chunk is missing" for kind in _missing(header, chunks)]
     return header, chunks, problems
 
 
-def _required(header: Header) -> list[int]:
-    return [HYPER, VECTORS] + ([ALPHA] if header.mode.endswith("A") else [])
+def checks(vectors: bytes) -> bytes:
+    """What finds damage within the vectors' payload: two bytes for each CHECKED bytes; nothing for a small one."""
+    if len(vectors) <= UNCHECKED:
+        return b""
+    return b"".join(_crc(vectors[i : i + CHECKED])[:2] for i in range(0, len(vectors), CHECKED))
+
+
+def _intact_length(vectors: _Chunk, expected: bytes | None) -> int:
+    """How many bytes at the beginning of a cut or damaged payload are known to be intact."""
+    if not vectors.is_whole:
+        return len(vectors.payload)
+    if not expected:
+        return 0
+    found = checks(vectors.payload)
+    wrong = (i for i in range(0, len(found), 2) if found[i : i + 2] != expected[i : i + 2])
+    return min(next(wrong, len(found)) // 2 * CHECKED, len(vectors.payload))
+
+
+def check_cover(covered: int, max_pixels: int | None) -> None:
+    """Refuse to work on ``covered`` pixels: a thin picture is little, but the blocks that cover it may be many.
+
+    Raises :class:`LimitError` for more than twice ``max_pixels`` (None: no such limit).
+    """
+    limit = None if max_pixels is None else max(COVER * max_pixels, SMALL_COVER)
+    if limit is not None and covered > limit:
+        raise LimitError(f"its blocks cover {covered} pixels, more than the limit of {limit}")
+
+
+def check_size(width: int, height: int, max_pixels: int | None) -> None:
+    """Raise :class:`LimitError` for a side that no file may have, or more than ``max_pixels`` (None: no such limit)."""
+    if max(width, height) > MAX_SIDE:
+        raise LimitError(f"{width} x {height} pixels: a side may have {MAX_SIDE} pixels at most")
+    if max_pixels is not None and width * height > max_pixels:
+        raise LimitError(f"{width} x {height} pixels, more than the limit of {max_pixels}")
+
+
+def _name(kind: int) -> str:
+    return NAMES.get(kind, f"0x{kind:02x}")
+
+
+def _missing(header: Header, chunks: Iterable[int]) -> list[int]:
+    """The chunks that a file must have and does not: a layer may do without any vectors."""
+    vectors = [] if LAYER in chunks and HYPER not in chunks and VECTORS not in chunks else [HYPER, VECTORS]
+    required = vectors + ([ALPHA] if header.mode.endswith("A") else [])
+    return [kind for kind in required if kind not in chunks]
 
 
 def _unpack_header(data: bytes, max_pixels: int | None) -> tuple[Header, int]:
@@ -133,44 +200,32 @@ def _unpack_header(data: bytes, max_pixels: int | None) -> tuple[Header, int]:
         raise FormatError(f"quality {quality} is not within 1..100")
     width, position = _read_varint(data, 11)
     height, position = _read_varint(data, position)
-    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+    if not (width and height):
         raise FormatError(f"impossible size {width} x {height}")
-    if max_pixels is not None:
-        _check(f"claims {width} x {height} pixels", width * height, len(data), max_pixels)
+    check_size(width, height, max_pixels)
     return Header(model_id, width, height, MODES[mode], quality), position
 
 
-def check_cover(covered: int, size: int, max_pixels: int | None) -> None:
-    """Refuse to work on ``covered`` pixels for a file of ``size`` bytes.
+@dataclass(frozen=True)
+class _Chunk:
+    """One chunk as it stands in a file: is everything of it there, and does its checksum match?"""
 
-    A thin picture is little, but the blocks that cover it may be many. Raises :class:`LimitError` for more than twice
-    ``max_pixels``, or more than the bytes can hold (None: no such limits).
-    """
-    if max_pixels is not None:
-        _check(f"its blocks cover {covered} pixels", covered, size, max(2 * max_pixels, SMALL_CLAIM))
-
-
-def _check(claim: str, pixels: int, size: int, limit: int) -> None:
-    if pixels > limit:
-        raise LimitError(f"{claim}, more than the limit of {limit}")
-    if pixels > max(SMALL_CLAIM, size * MAX_PIXELS_PER_BYTE):
-        raise LimitError(f"{claim} in {size} bytes, more than can be believed")
+    kind: int
+    payload: bytes
+    end: int
+    is_whole: bool
+    is_intact: bool
 
 
-def _unpack_chunk(data: bytes, position: int, head: bytes) -> tuple[int, bytes, int]:
-    start = position
-    kind = data[position]
-    length, position = _read_varint(data, position + 1)
-    name = NAMES.get(kind, f"0x{kind:02x}")
-    if kind not in (VECTORS, ALPHA) and length > MAX_METADATA:
-        raise LimitError(f"the {name} chunk claims {length} bytes, more than the limit of {MAX_METADATA}")
-    end = position + length
-    if end + 4 > len(data):
-        raise FormatError(f"truncated within the {name} chunk")
-    payload = data[position:end]
-    if _crc(head, data[start:position], payload) != data[end : end + 4]:
-        raise FormatError(f"the {name} chunk is damaged: its checksum does not match")
-    return kind, payload, end + 4
+def _read_chunk(data: bytes, start: int, head: bytes) -> _Chunk:
+    kind = data[start]
+    length, position = _read_varint(data, start + 1)
+    if kind not in LARGE and length > MAX_METADATA:
+        raise LimitError(f"the {_name(kind)} chunk claims {length} bytes, more than the limit of {MAX_METADATA}")
+    payload, end = data[position : position + length], position + length + 4
+    is_whole = end <= len(data)
+    is_intact = is_whole and _crc(head, data[start:position], payload) == data[end - 4 : end]
+    return _Chunk(kind, payload, end, is_whole, is_intact)
 
 
 def _crc(*parts: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 from dataclasses import dataclass
@@ -16,6 +17,15 @@ from finola_codec.container import DEFAULT_MAX_PIXELS
 from finola_codec.errors import FormatError, ImageError
 
 ORIENTATION = 0x0112  # the EXIF tag
+# The EXIF tags that describe a picture. A TIFF file's others describe how its pixels lie in the file, where those of
+# another file do not: description, camera, resolution, software, time, artist, copyright, rating, what Windows adds,
+# and the blocks of camera settings and of places.
+DESCRIPTIVE = {
+    *(0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298, 0x4746, 0x4749),
+    *range(0x9C9B, 0x9CA0),
+    *(0x8769, 0x8825),
+}
+SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}  # of the ICC profiles that fit a mode
 PNG_LEVEL = 2  # a third of the time of the default, 6, for files 4 % larger
 OPAQUE = b""  # the alpha chunk of a picture that has alpha but is opaque everywhere
 
@@ -65,12 +75,13 @@ def to_planes(image: Image.Image) -> Planes:
     icc = image.info.get("icc_profile") or None
     if exif.get(ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
-        exif.pop(ORIENTATION, None)
-    if image.mode == "CMYK":
-        image, icc = _from_cmyk(image, icc), None
+    if image.mode in ("CMYK", "LAB"):
+        image, icc = _to_srgb(image, icc), None
     image = _to_eight_bits(image)
+    if icc and _space(icc) not in (None, SPACES[image.mode.removesuffix("A")]):
+        icc = None
     alpha = np.asarray(image.getchannel("A")) if image.mode in ("LA", "RGBA") else None
-    return Planes(np.asarray(_converted(image, "RGB")), image.mode, alpha, icc, exif.tobytes() if len(exif) else None)
+    return Planes(np.asarray(_converted(image, "RGB")), image.mode, alpha, icc, _descriptive(exif))
 
 
 def from_planes(planes: Planes) -> Image.Image:
@@ -133,15 +144,34 @@ def save(image: Image.Image, target: BinaryIO, suffix: str) -> None:
         raise ImageError(f"a picture of mode {image.mode} cannot be saved as {format_name}: {error}") from error
 
 
-def _from_cmyk(image: Image.Image, icc: bytes | None) -> Image.Image:
-    if icc:
-        try:
-            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+def _descriptive(exif: Image.Exif) -> bytes | None:
+    """The tags that describe the picture, without its orientation, which has been applied."""
+    for tag in list(exif):
+        if tag not in DESCRIPTIVE:
+            del exif[tag]
+    return exif.tobytes() if len(exif) else None
+
+
+def _space(icc: bytes) -> str | None:
+    """The colour space that a profile is for: RGB, GRAY, CMYK or Lab; None for a profile that cannot be read."""
+    try:
+        return ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space.strip()
+    except (ImageCms.PyCMSError, OSError):
+        return None
+
+
+def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """Convert ink or Lab to sRGB, by its profile if it has one that fits."""
+    profile: ImageCms.ImageCmsProfile | None = None
+    if icc and _space(icc) == SPACES[image.mode]:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+    elif image.mode == "LAB":
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+    if profile is not None:
+        with contextlib.suppress(ImageCms.PyCMSError):  # a broken profile: as if there were none
             converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
             if converted is not None:
                 return converted
-        except (ImageCms.PyCMSError, OSError):
-            pass  # a broken profile: as if there were none
     return image.convert("RGB")
 
 

@@ -12,9 +12,8 @@ import torch
 from PIL import Image
 
 from finola_codec.nn.export import export
-from finola_codec.nn.klt import init_from_crops
 from finola_codec.nn.model import Codec, build
-from finola_codec.nn.profiles import FINOLA_TINY, FINOLA_TINY_TILE, Profile
+from finola_codec.profiles import FINOLA_TINY, FINOLA_TINY_TILE, Profile
 from finola_codec.runtime.model import Model
 from finola_codec.training.data import to_tensor
 
@@ -34,11 +33,11 @@ def crops() -> torch.Tensor:
     return to_tensor([p[r : r + 128, c : c + 128] for p in pictures for r in (0, 160) for c in (0, 200)])
 
 
-def _untrained(profile: Profile, crops: torch.Tensor) -> Codec:
+def untrained(profile: Profile, crops: torch.Tensor) -> Codec:
     """The KLT, and everywhere else weights that are neither zero nor trained."""
     torch.manual_seed(1)
     codec = build(profile)
-    init_from_crops(codec, crops)
+    codec.start_from(crops)
     with torch.no_grad():
         for name, parameter in codec.named_parameters():
             if "lapped" in name:  # little, but across block borders too
@@ -51,13 +50,13 @@ def _untrained(profile: Profile, crops: torch.Tensor) -> Codec:
 @pytest.fixture(scope="session")
 def tiny_codec(crops: torch.Tensor) -> Codec:
     """A codec of the tiny profile with blocks of 16."""
-    return _untrained(FINOLA_TINY, crops)
+    return untrained(FINOLA_TINY, crops)
 
 
 @pytest.fixture(scope="session")
 def tiny_tile_codec(crops: torch.Tensor) -> Codec:
     """A codec of the tiny profile with tiles of 64."""
-    return _untrained(FINOLA_TINY_TILE, crops)
+    return untrained(FINOLA_TINY_TILE, crops)
 
 
 @pytest.fixture(scope="session")

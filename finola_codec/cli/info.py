@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import click
 
@@ -20,15 +21,15 @@ def info(file: str, as_json: bool, verify: bool, model: str | None) -> None:
     data = files.read(file)
     with files.naming(file):
         found = codec.info(data)
-        if verify:
-            found["integers"] = codec.fingerprint(data, model=model)
+        integers = codec.fingerprint(data, model=model) if verify else None
     if as_json:
-        click.echo(json.dumps({"file": file} | found))
+        verified = {} if integers is None else {"integers": integers}
+        click.echo(json.dumps({"file": file} | asdict(found) | verified))
         return
-    click.echo(f"{file}: {found['width']} x {found['height']} {found['mode']}, quality {found['quality']}")
-    click.echo(f"{found['bytes']} bytes, {found['bpp']:.3f} bit/pixel")
-    click.echo(f"model {found['model'] or 'unknown'} ({found['model_id']})")
-    for name, size in found["chunks"].items():
+    click.echo(f"{file}: {found.width} x {found.height} {found.mode}, quality {found.quality}")
+    click.echo(f"{found.bytes} bytes, {found.bpp:.3f} bit/pixel")
+    click.echo(f"model {found.model or 'unknown'} ({found.model_id})")
+    for name, size in found.chunks.items():
         click.echo(f"  {name}: {size} bytes")
-    if verify:
-        click.echo(f"integers {found['integers']}")
+    if integers is not None:
+        click.echo(f"integers {integers}")

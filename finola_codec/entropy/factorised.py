@@ -1,8 +1,8 @@
-"""A prior without context: a table for each channel and quality, moved by the activity of each tile.
+"""The exact factorised prior: a table for each channel and quality, moved by the activity of each tile.
 
-A C-vector is a row of slots of ``depth`` numbers, one of each *component*. A tile with little in it, or much, has
-narrower or wider distributions than most: so a tile first tells, for each component, by how many bins to move
-the tables of that component in all slots. Tiles are coded one after the other.
+A C-vector is a row of slots, each of ``depth`` numbers, one of each *component*. A tile with little in it has narrower
+distributions than most, and a busy one has wider ones. So a tile first tells its *activity*: for each component, by
+how many bins the tables of that component move in all slots. Tiles are coded one after the other.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from finola_codec.entropy import fixed
 from finola_codec.entropy.coder import MAX_RESIDUAL, Models, Reader, Writer
-from finola_codec.entropy.coding import Integers, Payloads
+from finola_codec.entropy.exact import Floats, Mask, Payloads
+from finola_codec.entropy.fixed import Integers
 from finola_codec.entropy.quantizer import cheaper, nearest
 from finola_codec.entropy.scales import ACTIVITY_BINS, ACTIVITY_TABLE, BINS, MAX_ACTIVITY
 from finola_codec.entropy.tables import Tables
 from finola_codec.errors import FormatError, ModelError
 
-ROUNDS = 2  # of rate-distortion optimised quantization
+ROUNDS = 2  # of rate-distortion optimised quantization: residuals and activity are each chosen given the other
 
 Bins = NDArray[np.uint8]
 
@@ -32,10 +33,11 @@ class _Tile(NamedTuple):
     residuals: Integers  # (C,)
 
 
-class FactorisedPrior:
-    """Codes grids of C-vectors; ``arrays`` are ``step`` and ``bin``, (100, C) by quality.
+class ExactFactorised:
+    """Codes grids of C-vectors. ``arrays`` are ``step`` and ``bin``, (100, C) by quality.
 
-    A decoded number is its residual times its step: there is nothing to compute that could differ between machines.
+    A decoded number is its residual times its quantizer step, so nothing is computed that could differ between
+    machines.
     """
 
     error_weight = 1.0
@@ -54,47 +56,57 @@ class FactorisedPrior:
             raise ModelError(f"values may reach {largest:.3g}, beyond 2^53, where they are no longer exact")
         return {"values": largest}
 
-    def batches(self, grid: tuple[int, int]) -> int:
+    def parts(self, grid: tuple[int, int]) -> int:
         """How many parts the coded vectors of a grid have: one a tile."""
         return grid[0] * grid[1]
 
     def encode(
-        self, y: NDArray[np.float32], z: NDArray[np.float32] | None, quality: int, price: float | None = None
+        self,
+        y: Floats,
+        z: Floats | None,
+        quality: int,
+        price: float | None = None,
+        free: Mask | None = None,
+        out: Integers | None = None,
     ) -> Payloads:
         """Quantize and code C-vectors ``y`` (h, w, C); there are no hyper vectors ``z``.
 
-        With a ``price``, the bits that a squared error of one natural unit is worth, quantization is
-        rate-distortion optimised.
+        With a ``price``, the bits that a squared error of one natural unit is worth, quantization is rate-distortion
+        optimised. Tiles that are ``free`` (h, w) have residuals of zero. The decoded integers are written into
+        ``out`` (h, w, C) if it is given; it may share its memory with ``y``.
         """
-        writer, tiles = Writer(self._models), []
-        for tile in self._quantize(y, quality, price):
+        writer = Writer(self._models)
+        out = np.empty(y.shape, np.int32) if out is None else out
+        vectors = y if free is None else np.where(free[:, :, None], np.float32(0), y)
+        for position, tile in zip(np.ndindex(*y.shape[:2]), self._quantize(vectors, quality, price), strict=True):
             writer.write(tile.activity, self._activity_bins)
             writer.write(tile.residuals, tile.bins)
-            tiles.append(self._values(tile.residuals, quality))
-        return Payloads(b"", writer.finish(), np.stack(tiles).reshape(y.shape))
+            out[position] = self._values(tile.residuals, quality)
+        return Payloads(b"", writer.finish(), out)
 
-    def count(
-        self, y: NDArray[np.float32], z: NDArray[np.float32] | None, quality: int, price: float
-    ) -> NDArray[np.int64]:
-        """How often each residual occurs under each table, as ``HyperPrior.count`` gives it."""
+    def count(self, y: Floats, z: Floats | None, quality: int, price: float) -> NDArray[np.int64]:
+        """How often each residual occurs under each table where :meth:`encode` would code it.
+
+        The result is (BINS, 2 * largest reach + 1), the residual zero in the middle. Larger ones are not counted.
+        """
         counts = self._tables.no_counts()
         for tile in self._quantize(y, quality, price):
             self._tables.add_counts(counts, tile.activity, self._activity_bins)
             self._tables.add_counts(counts, tile.residuals, tile.bins)
         return counts
 
-    def residuals(self, y: NDArray[np.float32], quality: int, price: float | None) -> Integers:
+    def residuals(self, y: Floats, quality: int, price: float | None) -> Integers:
         """What is coded in the place of ``y`` (h, w, C): integers (h * w, C), in quantizer steps."""
         return np.stack([tile.residuals for tile in self._quantize(y, quality, price)])
 
-    def _quantize(self, y: NDArray[np.float32], quality: int, price: float | None) -> Iterator[_Tile]:
+    def _quantize(self, y: Floats, quality: int, price: float | None) -> Iterator[_Tile]:
         size = self._steps[quality - 1] / fixed.ONE
         bins = self._bins[quality - 1]
         for vector in y.reshape(-1, y.shape[2]):
             wanted = vector / size
             residuals = nearest(wanted)
             activity = self._activity(residuals, bins)
-            for _ in range(0 if price is None else ROUNDS):  # what is worth coding and the activity: each by the other
+            for _ in range(0 if price is None else ROUNDS):
                 moved = _moved(bins, activity)
                 residuals = cheaper(wanted[None], moved[None], price * size**2, self._tables)[0]
                 activity = self._activity(residuals, bins)

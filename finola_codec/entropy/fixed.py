@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from finola_codec.errors import ModelError
 
 Array = NDArray[np.float64]
+Integers = NDArray[np.int32]
 
 ACTIVATION_BITS = 12  # fractional bits of latents, features, means and log2 scales
 WEIGHT_BITS = 12  # fractional bits of weights and interpolation weights
@@ -32,6 +33,11 @@ def rescale(accumulator: Array, bits: int = WEIGHT_BITS, limit: float = LIMIT) -
 def quantize(values: NDArray[np.floating], bits: int) -> Array:
     """Real numbers to integers with ``bits`` fractional bits."""
     return np.rint(np.asarray(values, dtype=np.float64) * 2.0**bits)
+
+
+def to_real(y: Integers) -> NDArray[np.float32]:
+    """Integers with ACTIVATION_BITS fractional bits to the numbers they stand for."""
+    return np.multiply(y, 2.0**-ACTIVATION_BITS, dtype=np.float32)
 
 
 def linear(x: Array, weights: Array, bias: Array) -> Array:

@@ -1,28 +1,27 @@
-"""The prior, described once: what predicts mean and scale of every quantized number.
+"""The hyperprior, described once: the small network that predicts mean and scale of every quantized number.
 
-Training runs this description on torch tensors (:mod:`finola_codec.nn.prior`), coding runs it on exact
+Training runs this description on torch tensors (:mod:`finola_codec.nn.hyperprior`), coding runs it on exact
 integers (:mod:`finola_codec.entropy.hyperprior`). Both hand their arithmetic over as an :class:`Arithmetic`, so
-that the two cannot drift apart in structure; a test holds their results together.
+the two cannot drift apart in structure, and a test holds their results together. To change the network, change
+:meth:`PriorSpec.layers` and :func:`mean_and_scale` here: nothing else names its layers.
 
-The grid of C-vectors is coded in ``2 * len(groups)`` steps: channel groups in turn, and in each group first
-the positions of a checkerboard whose row + column is even (phase 0), then the others (phase 1). A step sees
-the hyper features and everything decoded before it.
+The grid of C-vectors is coded in ``2 * len(groups)`` coding steps. The channel groups are coded in turn. In each
+group the positions of a checkerboard whose row + column is even come first (phase 0), then the others (phase 1).
+A coding step sees the hyper features and everything that was decoded before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")  # what is computed with
 G = TypeVar("G", contravariant=True)  # what is stored: the hyper features, and the C-vectors decoded so far
 
-CONTEXT_KERNEL = 3
-
 
 @dataclass(frozen=True)
-class Step:
+class CodingStep:
     """One coding step: the channels ``start:stop`` at the positions of one checkerboard phase."""
 
     name: str
@@ -37,60 +36,63 @@ class Step:
 
 
 @dataclass(frozen=True)
-class PriorSpec:
-    """The sizes of a prior."""
+class Layer:
+    """One linear layer: weights (out, in), or (out, in, kernel, kernel) where it reads a neighbourhood."""
 
-    channels: int
-    groups: tuple[int, ...]
+    shape: tuple[int, ...]
+    reads_latent: bool = False  # training whitens the latent for it; the exact form has the whitening in the weights
+    starts_at_zero: bool = False  # training starts at a mean of 0 and at the scale in the bias
+
+
+@dataclass(frozen=True)
+class PriorSpec:
+    """The sizes of a hyperprior."""
+
+    channels: int  # of a C-vector
+    groups: tuple[int, ...]  # channels that are coded together; they add up to ``channels``
     hyper_channels: int
-    hyper_patch: int
-    width: int
+    hyper_patch: int  # C-vectors a side that one hyper vector grows into
+    width: int  # of the hidden layers
+    kernel: int  # C-vectors a side that the context reads; odd
     anchors: int
 
-    @classmethod
-    def of(cls, profile: Mapping[str, Any]) -> PriorSpec:
-        """That of a profile's fields, as ``model.json`` has them."""
-        return cls(
-            channels=profile["channels"],
-            groups=tuple(profile["groups"]),
-            hyper_channels=profile["hyper_channels"],
-            hyper_patch=profile["hyper_patch"],
-            width=profile["context_width"],
-            anchors=profile["anchors"],
-        )
-
-    def steps(self) -> Iterator[Step]:
+    def coding_steps(self) -> Iterator[CodingStep]:
         """The coding steps, in order."""
         start = 0
         for index, size in enumerate(self.groups):
             for phase in (0, 1):
-                yield Step(f"group{index}_phase{phase}", start, start + size, phase)
+                yield CodingStep(f"group{index}_phase{phase}", start, start + size, phase)
             start += size
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of every weight array; the bias of ``NAME`` is ``NAME_bias``, as long as its first axis."""
-        shapes: dict[str, tuple[int, ...]] = {}
-        for step in self.steps():
-            shapes[f"{step.name}_hyper"] = (self.width, self.hyper_channels)
+    def shifts(self) -> list[str]:
+        """Names of the tables (anchors, width) of shifts that tell the network the quality, one a coding step."""
+        return [f"{step.name}_shift" for step in self.coding_steps()]
+
+    def layers(self) -> dict[str, Layer]:
+        """Every layer by name. The array of its bias, (out,), is named ``NAME_bias``."""
+        layers: dict[str, Layer] = {}
+        for step in self.coding_steps():
+            layers[f"{step.name}_hyper"] = Layer((self.width, self.hyper_channels))
             if step.known:
-                shapes[f"{step.name}_context"] = (self.width, step.known, CONTEXT_KERNEL, CONTEXT_KERNEL)
-            shapes[f"{step.name}_hidden"] = (self.width, self.width)
-            shapes[f"{step.name}_mean"] = (step.stop - step.start, self.width)
-            shapes[f"{step.name}_scale"] = (step.stop - step.start, self.width)
-        return shapes
+                shape = (self.width, step.known, self.kernel, self.kernel)
+                layers[f"{step.name}_context"] = Layer(shape, reads_latent=True)
+            layers[f"{step.name}_hidden"] = Layer((self.width, self.width))
+            layers[f"{step.name}_mean"] = Layer((step.stop - step.start, self.width), starts_at_zero=True)
+            layers[f"{step.name}_scale"] = Layer((step.stop - step.start, self.width), starts_at_zero=True)
+        return layers
 
 
 class Arithmetic(Protocol[T, G]):
     """What the description needs of the numbers it is run on."""
 
-    def select(self, features: G, step: Step) -> T:
-        """The features at the positions of the step's phase (or all of them: who runs it masks later)."""
+    def select(self, features: G, step: CodingStep) -> T:
+        """The features at the positions of the phase, or at all positions where the caller masks later."""
 
     def linear(self, name: str, x: T) -> T:
         """Multiply the channels of each position by the weights ``name`` and add its bias."""
 
-    def context(self, name: str, known: G, step: Step) -> T:
-        """Convolve the known channels with the weights ``name``, at the positions of the step's phase."""
+    def context(self, name: str, known: G, step: CodingStep) -> T:
+        """Convolve the known channels with the weights ``name``, at the positions of the coding step's phase."""
 
     def shift(self, name: str, x: T) -> T:
         """Add the quality-dependent shift ``name`` to the channels of each position."""
@@ -102,7 +104,7 @@ class Arithmetic(Protocol[T, G]):
         """Positive part."""
 
 
-def mean_and_scale(ops: Arithmetic[T, G], step: Step, features: G, known: G) -> tuple[T, T]:
+def mean_and_scale(ops: Arithmetic[T, G], step: CodingStep, features: G, known: G) -> tuple[T, T]:
     """Mean and log2 of the scale of each number that ``step`` codes, in natural units of the latent.
 
     ``features`` are the grown hyper vectors, ``known`` the C-vectors as decoded so far, zero where unknown.

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from finola_codec.entropy.coding import QUALITIES
-from finola_codec.entropy.factorised import FactorisedPrior
+from finola_codec.entropy.factorised import ExactFactorised
 from finola_codec.errors import ConfigError
 from finola_codec.evaluation import rd, sweep
 from finola_codec.evaluation.pictures import Picture
 from finola_codec.parallel import Engine
+from finola_codec.quality import QUALITIES
 from finola_codec.runtime.model import load_model
 
 BPP = 0.19  # at which the paper reports
@@ -81,7 +81,7 @@ def _fixed_length(
     """Bits a pixel when every channel has as many bits as its range over all the pictures needs."""
     opened = load_model(model)
     prior = opened.prior
-    if not isinstance(prior, FactorisedPrior):
+    if not isinstance(prior, ExactFactorised):
         raise ConfigError(f"{opened.name} has no codes of fixed length to compare with: it is not a model of one tile")
     rows, pixels = [], 0
     for picture in pictures:

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from finola_codec.quality import hat
+
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
     """A convolution that keeps the size (odd kernel, stride 1) or divides it by its kernel (kernel = stride)."""
@@ -23,7 +25,7 @@ def zero_init(layer: nn.Conv2d) -> nn.Conv2d:
 class QualityTable(nn.Module):
     """One learned row for each anchor in log lambda, interpolated linearly in between.
 
-    >>> QualityTable(anchors=8, channels=3)(hat_weights(torch.tensor([0.0, 0.4]), 8)).shape
+    >>> QualityTable(anchors=8, channels=3)(mix_of(torch.tensor([0.0, 0.4]), 8)).shape
     torch.Size([2, 3])
     """
 
@@ -31,15 +33,15 @@ class QualityTable(nn.Module):
         super().__init__()
         self.rows = nn.Parameter(torch.zeros(anchors, channels))
 
-    def forward(self, weights: Tensor) -> Tensor:
-        """``weights`` (N, anchors), each row summing to one, to (N, channels) in float32."""
-        return weights.float() @ self.rows.float()
+    def forward(self, mix: Tensor) -> Tensor:
+        """``mix`` (N, anchors), each row summing to one, to (N, channels) in float32."""
+        return mix.float() @ self.rows.float()
 
 
-def hat_weights(position: Tensor, anchors: int) -> Tensor:
-    """Interpolation weights (N, anchors) of positions in [0, 1] (N,), 0 the lowest quality."""
+def mix_of(position: Tensor, anchors: int) -> Tensor:
+    """The mixes (N, anchors) of positions in [0, 1] (N,), 0 the lowest quality: see :mod:`finola_codec.quality`."""
     index = torch.arange(anchors, dtype=torch.float32, device=position.device)
-    return F.relu(1 - (position[:, None] * (anchors - 1) - index).abs())
+    return hat(position[:, None] * (anchors - 1) - index)
 
 
 class Bottleneck(nn.Module):
@@ -63,5 +65,5 @@ class Stage(nn.Module):
         self.shift = QualityTable(anchors, width)
         self.blocks = nn.Sequential(*(Bottleneck(width) for _ in range(depth)))
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        return self.blocks(x + self.shift(weights)[:, :, None, None].to(x.dtype))
+    def forward(self, x: Tensor, mix: Tensor) -> Tensor:
+        return self.blocks(x + self.shift(mix)[:, :, None, None].to(x.dtype))

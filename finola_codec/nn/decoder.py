@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from finola_codec.nn.blocks import Stage, conv, zero_init
 from finola_codec.nn.finola import Finola, grow_map
-from finola_codec.nn.profiles import BlockProfile
+from finola_codec.profiles import BlockProfile
 
 
 class Decoder(nn.Module):
@@ -32,11 +32,11 @@ class Decoder(nn.Module):
         self.stage = Stage(width, profile.decoder_depth, anchors)
         self.head = zero_init(conv(width, 3 * profile.stride**2))
 
-    def forward(self, y: Tensor, whitened: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, y: Tensor, whitened: Tensor, mix: Tensor) -> Tensor:
         """Vectors (N, C, h, w), natural and whitened, to pixels (N, 3, 16 h, 16 w), nominally in [-0.5, 0.5]."""
-        seeds = self.to_seed(self.refine(whitened, weights))
+        seeds = self.to_seed(self.refine(whitened, mix))
         features = grow_map(self.finola, seeds, self.patch)
-        features = self.stage(F.relu(self.from_map(features)), weights)
+        features = self.stage(F.relu(self.from_map(features)), mix)
         detail = self.head(features)
         with torch.autocast(y.device.type, enabled=False):  # bfloat16 is coarser than a level of 255
             half = self.block // 2

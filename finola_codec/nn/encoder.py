@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finola_codec.nn.blocks import Stage, conv, zero_init
-from finola_codec.nn.profiles import BlockProfile
+from finola_codec.profiles import BlockProfile
 
 
 class Trunk(nn.Module):
@@ -24,11 +24,11 @@ class Trunk(nn.Module):
         self.down16 = conv(w8, w16, 2, 2)
         self.stage16 = Stage(w16, d16, anchors)
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mix: Tensor) -> Tensor:
         """Pixels (N, 3, H, W) to a map (N, W16, H/16, W/16)."""
-        f = self.stage4(self.stem(F.pixel_unshuffle(x, 4)), weights)
-        f = self.stage8(self.down8(f), weights)
-        return self.stage16(self.down16(f), weights)
+        f = self.stage4(self.stem(F.pixel_unshuffle(x, 4)), mix)
+        f = self.stage8(self.down8(f), mix)
+        return self.stage16(self.down16(f), mix)
 
 
 class Encoder(Trunk):
@@ -44,9 +44,9 @@ class Encoder(Trunk):
         self.lapped = nn.Conv2d(3 * profile.block**2, profile.channels, 2)  # a window is 2 x 2 blocks shifted by half
         self.head = zero_init(conv(profile.encoder_widths[-1], profile.channels, 1))
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mix: Tensor) -> Tensor:
         """Pixels (N, 3, H, W) in [-0.5, 0.5], H and W multiples of 16, to vectors (N, C, H/16, W/16)."""
-        detail = self.head(super().forward(x, weights))
+        detail = self.head(super().forward(x, mix))
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 is coarser than the finest quantizer steps
             shifted = F.pad(x, (self.block // 2,) * 4, mode="reflect")
             return self.lapped(F.pixel_unshuffle(shifted, self.block)) + detail.float()
@@ -64,9 +64,14 @@ class HyperEncoder(nn.Module):
         self.downs = nn.ModuleList(conv(width, width, 2, 2) for _ in range(halvings))
         self.head = conv(width, profile.hyper_channels, 1)
 
-    def forward(self, y: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, y: Tensor, mix: Tensor) -> Tensor:
         """Whitened vectors (N, C, h, w), h and w multiples of the patch, to (N, C_hyper, h/patch, w/patch)."""
-        f = self.stage(self.stem(y), weights)
+        f = self.stage(self.stem(y), mix)
         for down in self.downs:
             f = F.relu(down(f))
         return self.head(f)
+
+    @torch.no_grad()
+    def start_at(self, std: float, y: Tensor, mix: Tensor) -> None:
+        """Scale the last layer so that the hyper vectors of ``y`` have this standard deviation."""
+        self.head.weight.mul_(std / self(y, mix).std())

@@ -1,10 +1,11 @@
-"""The differentiable form of :mod:`finola_codec.entropy.factorised`: a scale a channel and quality, and activities."""
+"""The factorised prior of :mod:`finola_codec.entropy.factorised`, in the form that training differentiates."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from finola_codec.entropy.factorised import ExactFactorised
 from finola_codec.entropy.scales import (
     ACTIVITY_BINS,
     ACTIVITY_TABLE,
@@ -12,12 +13,14 @@ from finola_codec.entropy.scales import (
     LOG2_MIN,
     MAX_ACTIVITY,
 )
+from finola_codec.entropy.tables import Tables
 from finola_codec.nn.blocks import QualityTable
-from finola_codec.nn.prior import Coded, quantize, residual_bits
+from finola_codec.nn.hyperprior import Coded, quantize, residual_bits
+from finola_codec.nn.integers import Arrays, compact, quantizer_steps, scale_bins
 
 
-class FactorisedPrior(nn.Module):
-    """Every channel is coded on its own, with a mean of zero: the encoder's bias can see to that."""
+class TrainableFactorised(nn.Module):
+    """Every channel is coded on its own, by a scale for each quality, with a mean of zero that the encoder sees to."""
 
     def __init__(self, channels: int, anchors: int, depth: int) -> None:
         super().__init__()
@@ -25,13 +28,24 @@ class FactorisedPrior(nn.Module):
         self.log2_step = QualityTable(anchors, channels)
         self.log2_scale = QualityTable(anchors, channels)  # in quantizer steps, of a tile of activity zero
 
-    def forward(self, y: Tensor, weights: Tensor) -> Coded:
+    def forward(self, y: Tensor, mix: Tensor) -> Coded:
         """Quantize ``y`` (N, C, h, w) as the coder would, and estimate the bits that it takes."""
-        step, log2_scale = (table(weights)[:, :, None, None] for table in (self.log2_step, self.log2_scale))
+        step, log2_scale = (table(mix)[:, :, None, None] for table in (self.log2_step, self.log2_scale))
         activity, activity_bits = self._activity((y / step.exp2()).round(), log2_scale)
         moved = log2_scale + activity.repeat(1, y.shape[1] // self.depth, 1, 1)
         value, bits = quantize(y, torch.zeros_like(y), step.exp2(), moved, self.training)
         return Coded(value, bits.sum((1, 2, 3)) + activity_bits, torch.zeros(len(y), device=y.device))
+
+    def to_integers(self) -> Arrays:
+        """The arrays of :class:`finola_codec.entropy.factorised.ExactFactorised`, rounded from the trained tables."""
+        return {"step": compact(quantizer_steps(self.log2_step)), "bin": compact(scale_bins(self.log2_scale))}
+
+    def from_integers(self, arrays: Arrays) -> None:
+        """Nothing: the tables by quality, from which the arrays follow, are all that there is."""
+
+    def exact(self, arrays: Arrays, tables: Tables) -> ExactFactorised:
+        """The coder of ``arrays``."""
+        return ExactFactorised(arrays, tables, self.depth)
 
     @torch.no_grad()
     def _activity(self, residuals: Tensor, log2_scale: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,51 +8,45 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finola_codec.nn.model import BlockCodec, Codec, TileCodec
-from finola_codec.nn.profiles import Profile
+from finola_codec.nn.decoder import Decoder
+from finola_codec.nn.encoder import Encoder
+from finola_codec.nn.factorised import TrainableFactorised
+from finola_codec.nn.hyperprior import TrainableHyperprior
+from finola_codec.nn.tile import TileDecoder, TileEncoder
+from finola_codec.profiles import BlockProfile, Profile, TileProfile
 
 HYPER_STD = 0.6  # of the hyper vectors, in quantizer steps
-STEP_STRETCH = 1.5  # over the high-rate optimum; closer to the optimum at low rates
+HYPER_LOG2_SCALE = math.log2(HYPER_STD)
+STEP_STRETCH = 1.5  # over the high-rate optimum of the quantizer steps; closer to the optimum at low rates
 SCALE_FLOOR = 0.05  # of a standard deviation whose logarithm is taken
 
 
-@torch.no_grad()
-def init_from_crops(codec: Codec, crops: Tensor) -> None:
-    """Set shortcuts, steps and scales of ``codec`` from crops (N, 3, H, W) in [-0.5, 0.5], sides whole blocks."""
-    if isinstance(codec, BlockCodec):
-        _init_blocks(codec, crops)
-    elif isinstance(codec, TileCodec):
-        _init_tiles(codec, crops)
-
-
-def _init_blocks(codec: BlockCodec, crops: Tensor) -> None:
-    profile, prior = codec.profile, codec.prior
+def start_blocks(
+    profile: BlockProfile, encoder: Encoder, prior: TrainableHyperprior, decoder: Decoder, crops: Tensor
+) -> None:
+    """Set shortcuts, whitening, quantizer steps and scales of a codec of blocks from ``crops`` (N, 3, H, W)."""
     basis, std = _klt(crops, profile.block, profile.channels)
     windows = _windows(basis, profile.block)
-    _set(codec.encoder.lapped, windows * profile.unit)
-    _set(codec.decoder.lapped, windows / profile.unit)
-
+    _set(encoder.lapped, windows * profile.unit)
+    _set(decoder.lapped, windows / profile.unit)
     std = std * profile.unit
     prior.whitening.copy_(1 / (1 + std**2).sqrt())
-    for step in prior.spec.steps():
+    for step in prior.spec.coding_steps():
         prior.weights[f"{step.name}_scale_bias"].copy_(std[step.start : step.stop].clamp_min(SCALE_FLOOR).log2())
     prior.log2_step.rows.copy_(_log2_steps(profile)[:, None].expand_as(prior.log2_step.rows))
-    # Hyper vectors that would all round to zero would teach the prior nothing.
-    weights = torch.full((len(crops[:64]), profile.anchors), 1 / profile.anchors)
-    z = codec.hyper(codec.encoder(crops[:64], weights), weights)
-    codec.hyper_encoder.head.weight.mul_(HYPER_STD / z.std())
-    prior.hyper_log2_scale.rows.fill_(math.log2(HYPER_STD))
 
 
-def _init_tiles(codec: TileCodec, crops: Tensor) -> None:
-    profile, prior = codec.profile, codec.prior
+def start_tiles(
+    profile: TileProfile, encoder: TileEncoder, prior: TrainableFactorised, decoder: TileDecoder, crops: Tensor
+) -> None:
+    """Set shortcuts, whitening, quantizer steps and scales of a codec of tiles from ``crops`` (N, 3, H, W)."""
     basis, std = _klt(crops, profile.stride, profile.depth)
-    _set(codec.encoder.shortcut, basis[:, :, None, None] * profile.unit)
-    _set(codec.decoder.shortcut, _prediction(codec.encoder.shortcut, crops, profile.stride))
-    codec.decoder.whitening.copy_(1 / (1 + (std * profile.unit) ** 2).sqrt())
+    _set(encoder.shortcut, basis[:, :, None, None] * profile.unit)
+    _set(decoder.shortcut, _prediction(encoder.shortcut, crops, profile.stride))
+    decoder.whitening.copy_(1 / (1 + (std * profile.unit) ** 2).sqrt())
 
-    weights = torch.full((1, profile.anchors), 1 / profile.anchors)
-    vectors = torch.cat([codec.encoder(x, weights.expand(len(x), -1)) for x in crops.split(8)])
+    mix = torch.full((1, profile.anchors), 1 / profile.anchors)
+    vectors = torch.cat([encoder(x, mix.expand(len(x), -1)) for x in crops.split(8)])
     spread = vectors.square().mean((0, 2, 3)).sqrt().clamp_min(SCALE_FLOOR).log2()
     steps = _log2_steps(profile)[:, None]
     prior.log2_step.rows.copy_(steps.expand_as(prior.log2_step.rows))

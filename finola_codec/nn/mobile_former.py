@@ -59,9 +59,9 @@ class MobileFormer(nn.Module):
             last = scaled(output)
         self.head = conv(last, self.width, 1)
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mix: Tensor) -> Tensor:
         """Pixels (N, 3, H, W) to a map (N, width, H/16, W/16); the tokens are told the quality."""
-        tokens = self.tokens + self.quality(weights)[:, None]
+        tokens = self.tokens + self.quality(mix)[:, None]
         f = self.lite(F.relu(self.stem(x)))
         for block in self.blocks:
             f, tokens = block(f, tokens)

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from finola_codec.entropy.coding import to_real
-from finola_codec.nn.blocks import hat_weights
+from finola_codec.entropy.fixed import to_real
+from finola_codec.nn.blocks import mix_of
 from finola_codec.nn.model import Codec
 from finola_codec.nn.restore import restore
+from finola_codec.quality import position
 from finola_codec.runtime.model import Model
-from finola_codec.runtime.pixels import scaled, tiles
+from finola_codec.runtime.windows import scaled, windows
 
 WINDOW = 2**18  # pixels that gradients are computed of at once; bounds memory
 RATE = 0.3
@@ -35,27 +36,26 @@ def refine(
     codec = _codec(model.folder)
     price = PRICE * model.price(quality)
     curvature = CURVATURE / codec.profile.unit**2
-    refined = y.copy()
+    refined, block = y.copy(), codec.profile.block
     for _ in range(iterations):
-        integers = model.prior.encode(refined.copy(), model.pixels.hyper(refined, quality), quality, price).y
-        for outer, inner, crop in tiles(y.shape[0], y.shape[1], codec.profile.block, WINDOW):
-            block = codec.profile.block
+        integers = model.prior.encode(refined, model.pixels.hyper(refined, quality), quality, price).y
+        for outer, inner, crop in windows(y.shape[0], y.shape[1], block, WINDOW, codec.profile.decoder_margin):
             window = pixels[scaled(outer[0], block), scaled(outer[1], block)]
             decoded = to_real(integers[outer])
-            wanted = decoded - _gradient(codec, window, decoded, model.position(quality)) / curvature
+            wanted = decoded - _gradient(codec, window, decoded, position(quality)) / curvature
             refined[inner] += RATE * (wanted[crop] - refined[inner])
     return refined, price
 
 
 def _gradient(
-    codec: Codec, window: NDArray[np.uint8], decoded: NDArray[np.float32], position: float
+    codec: Codec, window: NDArray[np.uint8], decoded: NDArray[np.float32], where: float
 ) -> NDArray[np.float32]:
     """Of half the squared error of pixels (H, W, 3), in [0, 1], with respect to decoded C-vectors (h, w, C)."""
     height, width = window.shape[:2]
-    weights = hat_weights(torch.tensor([position]), codec.profile.anchors)
+    mix = mix_of(torch.tensor([where]), codec.profile.anchors)
     wanted = torch.from_numpy(window.astype(np.float32)).permute(2, 0, 1)[None] / 255 - 0.5
     y = torch.from_numpy(decoded).permute(2, 0, 1)[None].contiguous().requires_grad_()
-    x = codec.synthesise(y, weights)[:, :, :height, :width]
+    x = codec.synthesise(y, mix)[:, :, :height, :width]
     (gradient,) = torch.autograd.grad((x - wanted).square().sum() / 2, y)
     return gradient[0].permute(1, 2, 0).numpy()
 

@@ -18,7 +18,7 @@ from finola_codec.nn.blocks import Stage, conv, zero_init
 from finola_codec.nn.encoder import Trunk
 from finola_codec.nn.finola import grow, grow_map
 from finola_codec.nn.mobile_former import MobileFormer
-from finola_codec.nn.profiles import TileProfile
+from finola_codec.profiles import TileProfile
 
 
 class ShiftedLowRank(nn.Module):
@@ -101,13 +101,13 @@ class TileEncoder(nn.Module):
         self.shortcut = conv(3 * profile.stride**2, profile.depth, 1)
         self.register_buffer("cosine", cosine_basis(profile.patch), persistent=False)
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mix: Tensor) -> Tensor:
         """Pixels (N, 3, H, W) in [-0.5, 0.5], H and W multiples of the tile, to vectors (N, C, h, w)."""
         n, _, height, width = x.shape
         side = self.profile.block
         h, w = height // side, width // side
         tiles = x.reshape(n, 3, h, side, w, side).permute(0, 2, 4, 1, 3, 5).reshape(n * h * w, 3, side, side)
-        detail = self.pool(self.trunk(tiles, weights[:, None].expand(n, h * w, -1).flatten(0, 1)))
+        detail = self.pool(self.trunk(tiles, mix[:, None].expand(n, h * w, -1).flatten(0, 1)))
         with torch.autocast(x.device.type, enabled=False):
             blocks = self.shortcut(F.pixel_unshuffle(tiles, self.profile.stride))
             slots = blocks.permute(0, 2, 3, 1) + detail.float().reshape(n * h * w, *blocks.shape[2:], -1)
@@ -142,9 +142,9 @@ class TileDecoder(nn.Module):
         self.register_buffer("cosine", cosine_basis(profile.patch), persistent=False)
         self.register_buffer("whitening", torch.ones(profile.depth))
 
-    def forward(self, y: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, y: Tensor, mix: Tensor) -> Tensor:
         """Vectors (N, C, h, w) to pixels (N, 3, H, W), nominally in [-0.5, 0.5]."""
-        return self.to_pixels(*self.to_map(y), weights)
+        return self.to_pixels(*self.to_map(y), mix)
 
     def to_map(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors (N, C, h, w), each by itself, to the map at stride 16: the slot of each position, and features.
@@ -161,13 +161,13 @@ class TileDecoder(nn.Module):
             whitened = grown * self.whitening.to(dtype).repeat(profile.patch**2)[:, None, None]
         return grown[:, first : first + profile.depth].float(), F.relu(self.from_map(whitened))
 
-    def to_pixels(self, slots: Tensor, features: Tensor, weights: Tensor) -> Tensor:
+    def to_pixels(self, slots: Tensor, features: Tensor, mix: Tensor) -> Tensor:
         """What :meth:`to_map` gives to pixels (N, 3, H, W); looks across tiles."""
         with torch.autocast(slots.device.type, enabled=False):
             blocks = self.shortcut(slots)
-        f = self.stage16(features, weights)
-        f = self.stage8(F.pixel_shuffle(self.up8(f), 2), weights)
-        f = self.stage4(F.pixel_shuffle(self.up4(f), 2), weights)
+        f = self.stage16(features, mix)
+        f = self.stage8(F.pixel_shuffle(self.up8(f), 2), mix)
+        f = self.stage4(F.pixel_shuffle(self.up4(f), 2), mix)
         return F.pixel_shuffle(blocks, self.profile.stride) + F.pixel_shuffle(self.head(f).float(), 4)
 
     def _grow(self, y: Tensor, dtype: torch.dtype) -> Tensor:

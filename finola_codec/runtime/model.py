@@ -2,70 +2,59 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from finola_codec.entropy.coding import QUALITIES, ExactPrior
-from finola_codec.entropy.factorised import FactorisedPrior
-from finola_codec.entropy.hyperprior import HyperPrior
-from finola_codec.entropy.prior import PriorSpec
+from finola_codec import quality as qualities
+from finola_codec.entropy.exact import ExactPrior
+from finola_codec.entropy.factorised import ExactFactorised
+from finola_codec.entropy.hyperprior import ExactHyperprior
 from finola_codec.entropy.tables import Tables
 from finola_codec.errors import ModelError
-from finola_codec.runtime.pixels import Paths, Pixels
+from finola_codec.profiles import BlockProfile, Profile, TileProfile
+from finola_codec.runtime import manifest as manifests
+from finola_codec.runtime.manifest import MANIFEST, PRIOR, Manifest
+from finola_codec.runtime.pixels import Pixels, pixels_of
 
-MANIFEST, PRIOR = "model.json", "prior.npz"
-ENCODER, HYPER_ENCODER, DECODER = "encoder.onnx", "hyper_encoder.onnx", "decoder.onnx"
-GROWTH = "growth.onnx"
-FILES = (DECODER, ENCODER, HYPER_ENCODER, GROWTH, PRIOR)  # a hyper encoder under a hyperprior, growth without one
 DEFAULT_MODEL = "finola-base"
-ID_BYTES = 4
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model folder whose hashes have been checked. Its parts are opened when first used."""
+    """A model folder whose hashes have been checked. Its parts are opened when first used.
+
+    ``id`` is what a file says of the model that it was written with: the start of a SHA-256 over what decoding
+    depends on. ``threads`` is how many CPU threads the transforms use, 0 for all.
+    """
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
+    id: bytes
     threads: int = 0
 
     @property
     def name(self) -> str:
         """The model's name."""
-        return self.manifest["name"]
+        return self.manifest.name
 
     @property
-    def id(self) -> bytes:
-        """What a file says which model it was written with: the start of a SHA-256 over the model's files."""
-        return bytes.fromhex(self.manifest["id"])[:ID_BYTES]
-
-    @property
-    def block(self) -> int:
-        """Pixels a side that one C-vector covers."""
-        return self.manifest["profile"]["block"]
-
-    def position(self, quality: int) -> float:
-        """Where a quality of 1..100 lies in the range of the model, from 0 to 1."""
-        return (quality - 1) / (QUALITIES - 1)
+    def profile(self) -> Profile:
+        """The description of its architecture."""
+        return self.manifest.profile
 
     def lagrangian(self, quality: int) -> float:
-        """Lambda of a quality: the loss is bpp + lambda 255^2 MSE, the mean over three channels."""
-        low, high = self.manifest["profile"]["lambda_min"], self.manifest["profile"]["lambda_max"]
-        return low * (high / low) ** self.position(quality)
+        """Lambda of a quality of 1..100: the loss is bpp + lambda 255^2 MSE, the mean over three channels."""
+        return self.profile.lambdas(qualities.position(quality))
 
     def price(self, quality: int) -> float:
         """The bits that a squared error of one natural unit of the latent is worth at a quality.
 
         The linear shortcut makes an error in the latent one of the same size, over ``unit``, in the pixels.
         """
-        unit = self.manifest["profile"]["unit"]
-        return self.prior.error_weight * self.lagrangian(quality) * 255**2 / 3 / unit**2
+        return self.prior.error_weight * self.lagrangian(quality) * 255**2 / 3 / self.profile.unit**2
 
     @cached_property
     def prior(self) -> ExactPrior:
@@ -74,78 +63,58 @@ class Model:
             arrays = dict(file)
         tables = Tables(arrays.pop("frequencies"), arrays.pop("reach"))
         tables.check()
-        profile = self.manifest["profile"]
-        if "groups" not in profile:
-            slots = (profile["block"] // profile["stride"]) ** 2
-            return FactorisedPrior(arrays, tables, profile["channels"] // slots)
-        return HyperPrior(PriorSpec.of(profile), arrays, tables)
+        if isinstance(self.profile, BlockProfile):
+            return ExactHyperprior(self.profile.prior, arrays, tables)
+        assert isinstance(self.profile, TileProfile)
+        return ExactFactorised(arrays, tables, self.profile.depth)
 
     @cached_property
     def pixels(self) -> Pixels:
         """The transforms between pixels and vectors."""
-        profile = self.manifest["profile"]
-        hyperprior = "hyper_patch" in profile
-        paths = Paths(
-            encoder=self.folder / ENCODER,
-            hyper_encoder=self.folder / HYPER_ENCODER if hyperprior else None,
-            growth=None if hyperprior else self.folder / GROWTH,
-            decoder=self.folder / DECODER,
-        )
-        sizes = profile["block"], profile.get("hyper_patch", 1), profile["stride"], profile["anchors"]
-        return Pixels(paths, *sizes, self.threads)
+        return pixels_of(self.folder, self.profile, self.threads)
 
 
-def identify(folder: Path) -> dict[str, Any]:
-    """The SHA-256 of each file of a model, and the model's id, that of all of them together."""
-    present = [name for name in FILES if name not in (HYPER_ENCODER, GROWTH) or (folder / name).exists()]
-    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in present}
-    return {"files": hashes, "id": hashlib.sha256("".join(hashes.values()).encode()).hexdigest()}
-
-
-@lru_cache(maxsize=8)
 def load_model(model: str | Path = DEFAULT_MODEL, threads: int = 0) -> Model:
-    """Open a model by the name of one that is shipped, or by its folder.
+    """Open a model by the name of one that is installed, or by its folder.
 
-    ``threads`` is how many CPU threads its transforms may use, 0 for all. Raises :class:`ModelError` where
-    there is no such model, or a file of it does not match its hash.
+    ``threads`` is how many CPU threads its transforms may use, 0 for all. A model that has been opened already is
+    returned again unless its folder has changed. Raises :class:`ModelError` where there is no such model, or a file of
+    it does not match its hash.
 
     >>> load_model("finola-base").name
     'finola-base'
     """
-    folder = _shipped().get(str(model), Path(model))
+    folder = _installed().get(str(model), Path(model))
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        found = identify(folder)
-        if manifest["files"] != found["files"] or manifest["id"] != found["id"]:
-            changed = [name for name in FILES if manifest["files"].get(name) != found["files"].get(name)]
-            raise ModelError(f"{folder}: {', '.join(changed) or MANIFEST} does not match its hash in {MANIFEST}")
+        manifest = (folder / MANIFEST).read_bytes()
     except FileNotFoundError as error:
-        known = ", ".join(_shipped()) or "none"
-        raise ModelError(f"no model {str(model)!r}: not one that is shipped ({known}), nor a folder") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        known = ", ".join(_installed()) or "none"
+        raise ModelError(f"no model {str(model)!r}: it is neither installed ({known}) nor a folder") from error
+    except OSError as error:
         raise ModelError(f"{folder}: not a readable model: {error}") from error
-    return Model(folder, manifest, threads)
+    return _open(folder, manifest, threads)
+
+
+@lru_cache(maxsize=8)
+def _open(folder: Path, content: bytes, threads: int) -> Model:
+    """The model in ``folder``; ``content`` is that of its manifest, which changes with every file of the model."""
+    return Model(folder, *manifests.read(folder), threads)
 
 
 def find_model(model_id: bytes, threads: int = 0) -> Model:
-    """The shipped model with this id. Raises :class:`ModelError` where there is none."""
-    ids = {name: _claimed_id(folder) for name, folder in _shipped().items()}
+    """The installed model with this id. Raises :class:`ModelError` where there is none."""
+    ids = {name: manifests.claimed_id(folder) for name, folder in _installed().items()}
     for name, claimed in ids.items():
         if claimed == model_id:
             return load_model(name, threads)
     known = ", ".join(f"{name} ({claimed.hex()})" for name, claimed in ids.items())
-    raise ModelError(f"written with the model {model_id.hex()}, which is not here; here are {known or 'none'}")
+    raise ModelError(
+        f"the file was written with the model {model_id.hex()}, which is not installed; "
+        f"installed are {known or 'none'}; name the model's folder with --model"
+    )
 
 
-def _claimed_id(folder: Path) -> bytes:
-    """The id in a manifest: hashing every model's files to find one of them would take longer than decoding."""
-    try:
-        return bytes.fromhex(json.loads((folder / MANIFEST).read_text())["id"])[:ID_BYTES]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder}: not a readable model: {error}") from error
-
-
-def _shipped() -> dict[str, Path]:
+def _installed() -> dict[str, Path]:
     """The models in the wheel, or in the checkout that the package is imported from."""
     package = Path(__file__).parents[1]
     for root in (package / "models", package.parent / "models"):

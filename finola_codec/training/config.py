@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from finola_codec.errors import ConfigError
-from finola_codec.nn.profiles import FINOLA_BASE, PROFILES, Profile, from_dict
+from finola_codec.profiles import FINOLA_BASE, PROFILES, Profile, from_dict
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,6 +31,7 @@ class TrainConfig:
     batch: int = 8
     crop: int = 256
     reduce: float = 1.0  # largest factor by which crops are reduced; 2.5 gives compressed pictures fine detail again
+    graphics_share: float = 0.25  # share of the crops that show graphics, where there are any: see Pictures
     clip: float = 1.0  # norm of the gradient
     skip_above: float = 4.0  # a loss that many times the running median is skipped
     ema: float = 0.999

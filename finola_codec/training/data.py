@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,8 @@ from finola_codec.errors import ConfigError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".jp2", ".tif", ".tiff", ".bmp", ".ppm"}
 PIXELS, INDEX = "pixels.u8", "index.json"
-REDUCED = 2 / 3  # of the crops, where they may be
+REDUCED = 2 / 3  # share of the training crops of photographs that are reduced
+HELD_OUT_A_KIND = 3  # graphics
 
 
 def build_cache(source: Path, folder: Path, min_side: int) -> None:
@@ -52,43 +53,86 @@ def build_cache(source: Path, folder: Path, min_side: int) -> None:
 
 @dataclass(frozen=True)
 class Pictures:
-    """A cache opened for reading, split into pictures to train on and pictures held out."""
+    """A cache opened for reading: photographs and graphics, each split into pictures to train on and held out.
+
+    ``graphics`` are screenshots, charts, text: pictures whose edges are exact, which reducing would blur.
+    ``held_out_graphics`` maps their kind, the name of the folder they are in, to the pictures held out.
+    """
 
     train: list[NDArray[np.uint8]]
     held_out: list[NDArray[np.uint8]]
+    graphics: list[NDArray[np.uint8]] = field(default_factory=list)
+    held_out_graphics: dict[str, list[NDArray[np.uint8]]] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, folder: Path, held_out: int) -> Pictures:
-        """Map the cache; every n-th picture by name is held out, ``held_out`` of them (a tenth at most)."""
+    def open(cls, folder: Path, held_out: int, graphics: str = "graphics") -> Pictures:
+        """Map the cache and hold pictures out of training: every n-th by name, never more than a tenth.
+
+        ``held_out`` photographs are held out, and :data:`HELD_OUT_A_KIND` pictures of each kind of graphics:
+        of each folder within a folder that is named ``graphics``.
+        """
         entries = json.loads((folder / INDEX).read_text())["images"]
         pixels = np.memmap(folder / PIXELS, dtype=np.uint8, mode="r")
-        images = [pixels[e["offset"] : e["offset"] + int(np.prod(e["shape"]))].reshape(e["shape"]) for e in entries]
-        count = min(held_out, len(images) // 10)
-        chosen = {int(i) for i in np.linspace(0, len(images) - 1, count)}
+        kinds: dict[str, list[NDArray[np.uint8]]] = {"": []}  # "" has the photographs
+        for e in entries:
+            parts = Path(e["name"]).parent.parts
+            kind = "/".join(parts[parts.index(graphics) + 1 :]) or graphics if graphics in parts else ""
+            image = pixels[e["offset"] : e["offset"] + int(np.prod(e["shape"]))].reshape(e["shape"])
+            kinds.setdefault(kind, []).append(image)
+        train, out = _hold_out(kinds.pop(""), held_out)
+        split = {kind: _hold_out(images, HELD_OUT_A_KIND) for kind, images in sorted(kinds.items())}
         return cls(
-            [image for i, image in enumerate(images) if i not in chosen],
-            [images[i] for i in sorted(chosen)],
+            train,
+            out,
+            [image for kept, _ in split.values() for image in kept],
+            {kind: held for kind, (_, held) in split.items()},
         )
 
-    def batch(self, size: int, crop: int, rng: np.random.Generator, reduce: float = 1.0) -> Tensor:
+    def batch(
+        self, size: int, crop: int, rng: np.random.Generator, reduce: float = 1.0, graphics_share: float = 0.0
+    ) -> Tensor:
         """Random crops (size, 3, crop, crop) in [-0.5, 0.5], flipped and transposed at random.
 
-        A picture is drawn in proportion to the square root of its area: large ones hold more to see, small
-        ones are more varied. Two thirds of the crops are of a larger region, reduced by a random factor up to
+        Each crop is of a graphic with probability ``graphics_share``, of a photograph otherwise. Within either, a
+        picture is drawn in proportion to the square root of its area: large ones hold more to see, small ones are
+        more varied. Two thirds of the photographs' crops are of a larger region, reduced by a random factor up to
         ``reduce``: pictures that were compressed before lack the fine detail that reduced ones have.
         """
-        weights = np.array([np.sqrt(image.shape[0] * image.shape[1]) for image in self.train])
-        chosen = rng.choice(len(self.train), size, p=weights / weights.sum())
-        return to_tensor([_random_crop(self.train[i], crop, rng, reduce) for i in chosen])
+        crops = []
+        for is_graphic in rng.random(size) < graphics_share:
+            images = self.graphics if (is_graphic and self.graphics) or not self.train else self.train
+            areas = np.array([np.sqrt(image.shape[0] * image.shape[1]) for image in images])
+            image = images[rng.choice(len(images), p=areas / areas.sum())]
+            crops.append(_random_crop(image, crop, rng, 1.0 if images is self.graphics else reduce))
+        return to_tensor(crops)
 
     def samples(self, count: int, side: int) -> list[NDArray[np.uint8]]:
         """The central crop, of ``side`` at most, of ``count`` pictures to train on, evenly spread over them."""
-        chosen = np.linspace(0, len(self.train) - 1, count).astype(int)
-        return [np.ascontiguousarray(_centre(self.train[i], side)) for i in chosen]
+        images = self.train + self.graphics
+        chosen = np.linspace(0, len(images) - 1, count).astype(int)
+        return [np.ascontiguousarray(_centre(images[i], side)) for i in chosen]
 
     def held_out_crops(self, crop: int) -> Tensor:
-        """The central crop of each held-out picture (N, 3, crop, crop) in [-0.5, 0.5]."""
+        """The central crop of each held-out photograph (N, 3, crop, crop) in [-0.5, 0.5]."""
         return to_tensor([_centre(image, crop) for image in self.held_out])
+
+    def held_out_graphics_crops(self, unit: int, largest: int = 512) -> dict[str, list[Tensor]]:
+        """By kind, as much of each held-out graphic (1, 3, H, W) as whole units and ``largest`` allow.
+
+        A small crop from the centre of a page may well be white.
+        """
+        crops = {}
+        for kind, images in self.held_out_graphics.items():
+            sides = [[min(largest, side // unit * unit) for side in image.shape[:2]] for image in images]
+            crops[kind] = [to_tensor([image[:h, :w]]) for image, (h, w) in zip(images, sides, strict=True)]
+        return crops
+
+
+def _hold_out(images: list[NDArray[np.uint8]], count: int) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
+    count = min(count, len(images) // 10)
+    chosen = {int(i) for i in np.linspace(0, len(images) - 1, count)} if count else set()
+    kept = [image for i, image in enumerate(images) if i not in chosen]
+    return kept, [images[i] for i in sorted(chosen)]
 
 
 def _crop(image: NDArray[np.uint8], top: int, left: int, size: int) -> NDArray[np.uint8]:

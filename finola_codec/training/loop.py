@@ -22,9 +22,8 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from finola_codec.errors import ConfigError
-from finola_codec.nn.klt import init_from_crops
 from finola_codec.nn.model import Codec, build
-from finola_codec.nn.profiles import from_dict
+from finola_codec.profiles import from_dict
 from finola_codec.training.config import CONFIG, TrainConfig
 from finola_codec.training.data import Pictures
 from finola_codec.training.losses import rate_distortion
@@ -33,6 +32,7 @@ from finola_codec.training.optim import optimisers
 CHECKPOINT, LOG, VALIDATION = "checkpoint.pt", "log.csv", "validation.csv"
 VALIDATION_POSITIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 KLT_CROPS = 400
+PHOTOGRAPHS = "photographs"
 
 
 class Trainer:
@@ -49,7 +49,7 @@ class Trainer:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         codec = build(config.profile)
-        init_from_crops(codec, pictures.batch(KLT_CROPS, config.crop, np.random.default_rng(config.seed)))
+        codec.start_from(pictures.batch(KLT_CROPS, config.crop, np.random.default_rng(config.seed)))
         codec = codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = deepcopy(codec).requires_grad_(False).eval().to(self.fabric.device)
         self.codec, *self.optimisers = self.fabric.setup(codec, *optimisers(codec, config.lr))
@@ -77,7 +77,8 @@ class Trainer:
         config, began = self.config, time.perf_counter()
         rng = np.random.default_rng([config.seed, self.step, self.fabric.global_rank])
         torch.manual_seed(int(rng.integers(2**62)))
-        x = self.pictures.batch(config.batch, config.crop, rng, config.reduce).to(self.fabric.device)
+        x = self.pictures.batch(config.batch, config.crop, rng, config.reduce, config.graphics_share)
+        x = x.to(self.fabric.device)
         # Stratified over the batch, so that every step sees the whole range of qualities.
         strata = (np.arange(config.batch) + rng.random(config.batch)) / config.batch
         position = torch.tensor(strata, dtype=torch.float32, device=self.fabric.device)
@@ -89,19 +90,20 @@ class Trainer:
         with self._autocast():
             result = self.codec(x, position)
         rd = rate_distortion(result, x, position, config.profile)
-        loss = rd.loss.item()
-        skipped = self._is_outlier(loss)
+        objective = rd.objective
+        value = objective.item()
+        skipped = self._is_outlier(value)
         if not skipped:
-            self.fabric.backward(rd.loss)
+            self.fabric.backward(objective)
             torch.nn.utils.clip_grad_norm_(self.codec.parameters(), config.clip)
             for optimiser in self.optimisers:
                 optimiser.step()
             self._update_ema()
-            self.losses.append(loss)
+            self.losses.append(value)
         self.step += 1
         return {
             "step": self.step,
-            "loss": loss,
+            "loss": rd.loss.item(),
             "bpp": rd.bpp.mean().item(),
             "psnr": rd.psnr.mean().item(),
             "lr": config.rate(self.step - 1),
@@ -128,27 +130,25 @@ class Trainer:
         return torch.autocast(self.fabric.device.type, torch.bfloat16)
 
     @torch.no_grad()
-    def validate(self) -> list[dict[str, float]]:
-        """The averaged weights over the held-out crops: a row of estimated bpp, PSNR and loss a quality."""
-        rows = []
-        crops = self.pictures.held_out_crops(self.config.crop)
-        for value in VALIDATION_POSITIONS if len(crops) else ():
-            parts = []
-            for x in crops.split(self.config.batch):
-                x = x.to(self.fabric.device)
-                position = torch.full((len(x),), value, device=x.device)
-                with self._autocast():
-                    result = self.ema(x, position)
-                parts.append((len(x), rate_distortion(result, x, position, self.config.profile)))
-            total = sum(n for n, _ in parts)
-            rows.append(
-                {
-                    "position": value,
-                    "loss": sum(n * rd.loss.item() for n, rd in parts) / total,
-                    "bpp": sum(rd.bpp.sum().item() for _, rd in parts) / total,
-                    "psnr": sum(rd.psnr.sum().item() for _, rd in parts) / total,
-                }
-            )
+    def validate(self) -> list[dict[str, float | str]]:
+        """The averaged weights over the held-out pictures: a row of estimated bpp, PSNR and loss a kind and quality."""
+        profile = self.config.profile
+        unit = profile.block * getattr(profile, "hyper_patch", 1)
+        kinds = {PHOTOGRAPHS: list(self.pictures.held_out_crops(self.config.crop).split(self.config.batch))}
+        kinds |= self.pictures.held_out_graphics_crops(unit)
+        rows: list[dict[str, float | str]] = []
+        for kind, batches in kinds.items():
+            for value in VALIDATION_POSITIONS if batches else ():
+                parts = []
+                for x in batches:
+                    x = x.to(self.fabric.device)
+                    position = torch.full((len(x),), value, device=x.device)
+                    with self._autocast():
+                        result = self.ema(x, position)
+                    parts.append(rate_distortion(result, x, position, profile))
+                means = {name: torch.cat([getattr(rd, name) for rd in parts]).mean() for name in ("cost", "bpp", "psnr")}
+                row = {"loss": means["cost"].item(), "bpp": means["bpp"].item(), "psnr": means["psnr"].item()}
+                rows.append({"kind": kind, "position": value} | row)
         return rows
 
     def save(self) -> None:
@@ -196,7 +196,7 @@ def load_trained(run: Path) -> tuple[Codec, int]:
 
 class _Logs:
     STEP = ("step", "loss", "bpp", "psnr", "lr", "skipped", "seconds")
-    VALIDATION = ("step", "position", "loss", "bpp", "psnr")
+    VALIDATION = ("step", "kind", "position", "loss", "bpp", "psnr")
 
     def __init__(self, run: Path) -> None:
         self.files = [(run / name).open("a", newline="") for name in (LOG, VALIDATION)]
@@ -213,11 +213,11 @@ class _Logs:
             for name in ("loss", "bpp", "psnr", "lr"):
                 self.board.add_scalar(f"train/{name}", row[name], int(row["step"]))
 
-    def validation(self, step: int, rows: list[dict[str, float]]) -> None:
+    def validation(self, step: int, rows: list[dict[str, float | str]]) -> None:
         for row in rows:
-            self.writers[1].writerow({k: f"{v:.6g}" for k, v in ({"step": step} | row).items()})
+            self.writers[1].writerow({k: v if k == "kind" else f"{v:.6g}" for k, v in ({"step": step} | row).items()})
             for name in ("loss", "bpp", "psnr"):
-                self.board.add_scalar(f"held_out_{row['position']}/{name}", row[name], step)
+                self.board.add_scalar(f"{row['kind']}_{row['position']}/{name}", row[name], step)
         self.files[1].flush()
 
     def close(self) -> None:
@@ -231,7 +231,7 @@ class _NoLogs:
 
     def step(self, row: dict[str, float]) -> None: ...
 
-    def validation(self, step: int, rows: list[dict[str, float]]) -> None: ...
+    def validation(self, step: int, rows: list[dict[str, float | str]]) -> None: ...
 
 
 @contextmanager

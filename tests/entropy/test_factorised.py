@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from finola_codec.entropy.coding import to_real
-from finola_codec.entropy.fixed import ONE
+from finola_codec.entropy.fixed import ONE, to_real
 from finola_codec.entropy.scales import BINS_PER_OCTAVE, LOG2_MIN
 from finola_codec.errors import FormatError
 from finola_codec.runtime.model import Model
 
 
 def grid(model: Model, height: int, width: int, size: float = 1.0) -> np.ndarray:
-    channels = model.manifest["profile"]["channels"]
+    channels = model.profile.channels
     rng = np.random.default_rng(height * 100 + width)
     return (rng.normal(size=(height, width, channels)) * rng.exponential(2, channels) * size).astype(np.float32)
 

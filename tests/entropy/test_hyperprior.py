@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from finola_codec.entropy import hyperprior
-from finola_codec.entropy.coding import to_real
+from finola_codec.entropy.fixed import to_real
 from finola_codec.errors import FormatError
 from finola_codec.runtime.model import Model
 
@@ -41,12 +41,12 @@ def test_working_in_parts_changes_nothing(tiny_model: Model, monkeypatch: pytest
 def test_batches_decode_to_the_same_integers(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     y, z = grids(tiny_model, 9, 11)
     whole = tiny_model.prior.encode(y.copy(), z, 60)
-    monkeypatch.setattr(hyperprior, "BATCH_SITES", 13)
+    monkeypatch.setattr(hyperprior, "PART_SITES", 13)
     batched = tiny_model.prior.encode(y.copy(), z, 60)
     assert batched.vectors != whole.vectors
     assert (batched.y == whole.y).all()
     assert (tiny_model.prior.decode(batched.hyper, batched.vectors, (9, 11), 60) == whole.y).all()
-    assert tiny_model.prior.batches((9, 11)) == 4 * 2 * 2  # four a phase, two phases, two groups
+    assert tiny_model.prior.parts((9, 11)) == 4 * 2 * 2  # four a phase, two phases, two groups
 
 
 def test_extreme_values_survive(tiny_model: Model) -> None:

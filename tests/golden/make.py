@@ -10,8 +10,9 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from finola_codec import encode
-from finola_codec.codec import fingerprint
+from finola_codec import Model, encode, fingerprint, load_model
+from finola_codec.container import HYPER, VECTORS, Header, pack
+from finola_codec.profiles import BlockProfile
 
 FOLDER = Path(__file__).parent
 HASHES = FOLDER / "hashes.json"
@@ -34,15 +35,27 @@ def pictures() -> dict[str, tuple[Image.Image, int]]:
         "transparent": (transparent, 35),
         "coarse": (coffee, 1),
         "medium": (astronaut.crop((100, 0, 401, 257)), 50),
+        "flat": (Image.new("RGB", (200, 150), (200, 30, 90)), 60),  # most of its cells repeat
+        "large": (coffee.resize((2400, 1800)), 1),  # more than one part a phase
     }
+
+
+def extreme(model: Model) -> bytes:
+    """A file of 2 x 3 C-vectors whose residuals are the largest that can be coded: every one is an escape."""
+    rng, profile = np.random.default_rng(0), model.profile
+    y = (rng.choice([-1e9, 1e9], (2, 3, profile.channels))).astype(np.float32)
+    z = rng.choice([-1e9, 1e9], (1, 1, profile.prior.hyper_channels)) if isinstance(profile, BlockProfile) else None
+    payloads = model.prior.encode(y, None if z is None else z.astype(np.float32), 100)
+    header = Header(model.id, 3 * profile.block, 2 * profile.block, "RGB", 100)
+    return pack(header, {HYPER: payloads.hyper, VECTORS: payloads.vectors})
 
 
 def main() -> None:
     """Write NAME.MODEL.fin for every picture and model, and hashes.json."""
     hashes = {}
     for model in MODELS:
-        for name, (picture, quality) in pictures().items():
-            data = encode(picture, quality, model=model)
+        files = {name: encode(picture, quality, model=model) for name, (picture, quality) in pictures().items()}
+        for name, data in (files | {"extreme": extreme(load_model(model))}).items():
             path = FOLDER / f"{name}.{model}.fin"
             path.write_bytes(data)
             hashes[path.name] = {"file": hashlib.sha256(data).hexdigest(), "integers": fingerprint(data)}

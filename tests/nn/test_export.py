@@ -11,11 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from finola_codec.entropy.coding import to_real
-from finola_codec.entropy.hyperprior import HyperPrior
+from finola_codec.entropy.fixed import to_real
+from finola_codec.entropy.hyperprior import ExactHyperprior
 from finola_codec.errors import ModelError
-from finola_codec.nn.blocks import hat_weights
-from finola_codec.nn.export import integer_prior
+from finola_codec.nn.blocks import mix_of
 from finola_codec.nn.model import Codec
 from finola_codec.nn.restore import restore
 from finola_codec.runtime.model import Model, load_model
@@ -28,7 +27,7 @@ def test_pixels_agree_with_torch_to_one_level(either_model: Model, photo: Image.
     y = either_model.pixels.analyse(pixels, 40)
     payloads = either_model.prior.encode(y, either_model.pixels.hyper(y, 40), 40)
     decoded = either_model.pixels.synthesise(payloads.y, 40, *size)
-    weights = hat_weights(torch.tensor([39 / 99]), codec.profile.anchors)
+    weights = mix_of(torch.tensor([39 / 99]), codec.profile.anchors)
     with torch.no_grad():
         expected = codec.synthesise(torch.from_numpy(to_real(payloads.y)).permute(2, 0, 1)[None], weights)
     levels = ((expected[0].permute(1, 2, 0).numpy()[: size[0], : size[1]] + 0.5) * 255).round().clip(0, 255)
@@ -36,16 +35,16 @@ def test_pixels_agree_with_torch_to_one_level(either_model: Model, photo: Image.
 
 
 def test_bounds_are_proved_and_stored(tiny_model: Model) -> None:
-    bounds = tiny_model.manifest["bounds"]
-    assert set(tiny_model.prior.spec.shapes()) < set(bounds)
+    bounds = tiny_model.manifest.bounds
+    assert set(tiny_model.prior.spec.layers()) < set(bounds)
     assert 0 < max(bounds.values()) < 2**53
 
 
 def test_a_layer_without_a_bound_is_refused(tiny_codec: Codec) -> None:
-    arrays = {k: v.astype(np.int64) for k, v in integer_prior(tiny_codec.prior).items()}
+    arrays = {k: v.astype(np.int64) for k, v in tiny_codec.prior.to_integers().items()}
     arrays["group0_phase0_hidden"] = np.full_like(arrays["group0_phase0_hidden"], 2**24)
     with pytest.raises(ModelError, match=r"group0_phase0_hidden.*2\^53"):
-        HyperPrior(tiny_codec.profile.prior, arrays, None).bounds()  # type: ignore[arg-type]
+        ExactHyperprior(tiny_codec.profile.prior, arrays, None).bounds()  # type: ignore[arg-type]
 
 
 def test_a_tampered_model_is_refused(tiny_model: Model, tmp_path: Path) -> None:

@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from finola_codec.nn.klt import init_from_crops
 from finola_codec.nn.model import Codec, build
-from finola_codec.nn.profiles import FINOLA_TINY, FINOLA_TINY_TILE, Profile
+from finola_codec.profiles import FINOLA_TINY, FINOLA_TINY_TILE, Profile
 
 
 @pytest.mark.parametrize("kind", ["tiny_codec", "tiny_tile_codec"])
@@ -26,7 +25,7 @@ def test_gradients_reach_every_weight(request: pytest.FixtureRequest, kind: str,
 @pytest.mark.parametrize("profile", [FINOLA_TINY, FINOLA_TINY_TILE])
 def test_before_any_training_quality_buys_psnr_with_bits(profile: Profile, crops: torch.Tensor) -> None:
     codec = build(profile)
-    init_from_crops(codec, crops)
+    codec.start_from(crops)
     positions = torch.tensor([0.0, 0.5, 1.0])
     with torch.no_grad():
         results = [codec.eval()(crops, position.expand(len(crops))) for position in positions]
@@ -39,7 +38,7 @@ def test_before_any_training_quality_buys_psnr_with_bits(profile: Profile, crops
 def test_before_any_training_all_components_give_the_picture_back(crops: torch.Tensor) -> None:
     profile = replace(FINOLA_TINY, channels=768, groups=(768,))
     codec = build(profile)
-    init_from_crops(codec, crops)
+    codec.start_from(crops)
     weights = torch.full((len(crops), profile.anchors), 1 / profile.anchors)
     with torch.no_grad():
         y = codec.encoder(crops, weights)

@@ -5,21 +5,20 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from finola_codec.entropy.coding import to_real
-from finola_codec.entropy.factorised import FactorisedPrior
-from finola_codec.entropy.hyperprior import HyperPrior
+from finola_codec.entropy.factorised import ExactFactorised
+from finola_codec.entropy.fixed import to_real
+from finola_codec.entropy.hyperprior import ExactHyperprior
 from finola_codec.entropy.tables import build
-from finola_codec.nn.blocks import hat_weights
-from finola_codec.nn.export import integer_factorised_prior, integer_prior
+from finola_codec.nn.blocks import mix_of
 from finola_codec.nn.model import Codec
 
 
 def test_coded_size_and_integers_follow_the_estimate(tiny_codec: Codec, crops: torch.Tensor) -> None:
-    prior = HyperPrior(tiny_codec.profile.prior, integer_prior(tiny_codec.prior), build())
+    prior = ExactHyperprior(tiny_codec.profile.prior, tiny_codec.prior.to_integers(), build())
     estimated, coded = 0.0, 0
     for quality in (10, 50, 90):
         position = torch.full((len(crops),), (quality - 1) / 99)
-        weights = hat_weights(position, tiny_codec.profile.anchors)
+        weights = mix_of(position, tiny_codec.profile.anchors)
         with torch.no_grad():
             y = tiny_codec.encoder(crops, weights)
             z = tiny_codec.hyper(y, weights)
@@ -37,10 +36,10 @@ def test_coded_size_and_integers_follow_the_estimate(tiny_codec: Codec, crops: t
 
 
 def test_coded_size_of_tiles_follows_the_estimate(tiny_tile_codec: Codec, crops: torch.Tensor) -> None:
-    prior = FactorisedPrior(integer_factorised_prior(tiny_tile_codec.prior), build(), tiny_tile_codec.profile.depth)
+    prior = ExactFactorised(tiny_tile_codec.prior.to_integers(), build(), tiny_tile_codec.profile.depth)
     estimated, coded = 0.0, 0
     for quality in (10, 50, 90):
-        weights = hat_weights(torch.full((len(crops),), (quality - 1) / 99), tiny_tile_codec.profile.anchors)
+        weights = mix_of(torch.full((len(crops),), (quality - 1) / 99), tiny_tile_codec.profile.anchors)
         with torch.no_grad():
             y = tiny_tile_codec.encoder(crops, weights)
             estimated += float(tiny_tile_codec.prior(y, weights).bits.sum())

@@ -9,10 +9,9 @@ import torch
 
 from finola_codec.errors import ConfigError
 from finola_codec.nn.finola import grow
-from finola_codec.nn.klt import init_from_crops
 from finola_codec.nn.model import Codec, build
-from finola_codec.nn.profiles import FINOLA_256, FINOLA_TINY_TILE
 from finola_codec.nn.tile import TileDecoder, cosine_basis
+from finola_codec.profiles import FINOLA_256, FINOLA_TINY_TILE
 
 
 def test_untrained_matrices_hand_every_position_its_own_slot() -> None:
@@ -44,7 +43,7 @@ def test_the_cosine_transform_is_orthonormal() -> None:
 
 def test_untrained_it_is_a_working_codec(crops: torch.Tensor) -> None:
     codec = build(FINOLA_TINY_TILE).eval()
-    init_from_crops(codec, crops)
+    codec.start_from(crops)
     with torch.no_grad():
         result = codec(crops, torch.full((len(crops),), 0.8))
     psnr = -10 * (result.x - crops).square().mean().log10()
@@ -65,7 +64,7 @@ def test_tiles_are_encoded_apart_and_decoded_together(tiny_tile_codec: Codec, cr
 
 def test_mobile_former_is_another_encoder(crops: torch.Tensor) -> None:
     codec = build(replace(FINOLA_TINY_TILE, encoder="mobile-former"))
-    init_from_crops(codec, crops)
+    codec.start_from(crops)
     result = codec(crops[:2], torch.tensor([0.2, 0.8]))
     (result.x - crops[:2]).square().mean().backward()
     assert codec.encoder.pool.head.weight.grad.abs().max() > 0

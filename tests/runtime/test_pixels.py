@@ -1,29 +1,54 @@
-"""Transforming by tiles."""
+"""Transforming by windows."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import finola_codec
 from finola_codec import Model
+from finola_codec.nn.export import export
+from finola_codec.profiles import FINOLA_TINY
 from finola_codec.runtime import pixels
+from tests.conftest import untrained
 
 
-@pytest.mark.parametrize("tile", [64 * 64, 112 * 150])
-def test_tiles_change_nothing(
-    either_model: Model, photo: Image.Image, monkeypatch: pytest.MonkeyPatch, tile: int
+@pytest.mark.parametrize("size", [64 * 64, 112 * 150])
+def test_windows_change_nothing(
+    either_model: Model, photo: Image.Image, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     picture = np.asarray(photo)
     y = either_model.pixels.analyse(picture, 60)
     z = either_model.pixels.hyper(y, 60)
     payloads = either_model.prior.encode(y.copy(), z, 60)
     whole = either_model.pixels.synthesise(payloads.y, 60, *picture.shape[:2])
-    monkeypatch.setattr(pixels, "TILE", tile)
-    monkeypatch.setattr(pixels, "HYPER_TILE", 8 * 16)
-    y_tiled = either_model.pixels.analyse(picture, 60)
-    z_tiled = either_model.pixels.hyper(y, 60)
-    assert (y_tiled == y).all()
-    assert (z_tiled is None and z is None) or (z_tiled == z).all()
+    monkeypatch.setattr(pixels, "WINDOW", size)
+    monkeypatch.setattr(pixels, "HYPER_WINDOW", 8 * 16)
+    y_parts = either_model.pixels.analyse(picture, 60)
+    z_parts = either_model.pixels.hyper(y, 60)
+    assert (y_parts == y).all()
+    assert (z_parts is None and z is None) or (z_parts == z).all()
     assert (either_model.pixels.synthesise(payloads.y, 60, *picture.shape[:2]) == whole).all()
-    assert either_model.prior.encode(y_tiled, z_tiled, 60).vectors == payloads.vectors
+    assert either_model.prior.encode(y_parts, z_parts, 60).vectors == payloads.vectors
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"encoder_depths": (3, 3, 3)}, {"stride": 8}, {"context_kernel": 5}, {"refine_depth": 5, "decoder_depth": 4}],
+)
+def test_any_profile_is_transformed_by_windows_that_see_enough(
+    change: dict, crops: torch.Tensor, photo: Image.Image, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    codec = untrained(replace(FINOLA_TINY, **change), crops)
+    model = export(codec, tmp_path / "model", "model", "A model for tests.")
+    photo = photo.crop((100, 60, 290, 160))
+    data = finola_codec.encode(photo, 60, model=model)
+    picture = np.asarray(finola_codec.decode(data, model=model))
+    monkeypatch.setattr(pixels, "WINDOW", 64 * 64)
+    assert finola_codec.encode(photo, 60, model=model) == data
+    assert (np.asarray(finola_codec.decode(data, model=model)) == picture).all()

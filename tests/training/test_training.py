@@ -16,7 +16,7 @@ from PIL import Image
 from finola_codec import decode, encode, load_model
 from finola_codec.cli import main
 from finola_codec.errors import ConfigError
-from finola_codec.nn.profiles import FINOLA_TINY
+from finola_codec.profiles import FINOLA_TINY
 from finola_codec.training.config import TrainConfig, load_config
 from finola_codec.training.data import Pictures, build_cache
 from finola_codec.training.loop import start

@@ -1,18 +1,26 @@
-"""The differentiable form of the prior that :mod:`finola_codec.entropy.prior` describes."""
+"""The hyperprior that :mod:`finola_codec.entropy.prior` describes, in the form that training differentiates."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from finola_codec.entropy.prior import PriorSpec, Step, mean_and_scale
+from finola_codec.entropy.fixed import ACTIVATION_BITS, ONE, WEIGHT_BITS
+from finola_codec.entropy.fixed import quantize as to_fixed
+from finola_codec.entropy.hyperprior import DIRECTIONS, ExactHyperprior
+from finola_codec.entropy.prior import CodingStep, Layer, PriorSpec, mean_and_scale
 from finola_codec.entropy.scales import LOG2_MAX, LOG2_MIN, TAIL_LOG2_WEIGHT, tail_slope
+from finola_codec.entropy.tables import Tables
 from finola_codec.nn.blocks import QualityTable
 from finola_codec.nn.finola import Finola, grow_map
+from finola_codec.nn.integers import Arrays, compact, quantizer_steps, scale_bins, to_numpy, to_tensor
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,7 @@ class Coded:
     hyper_bits: Tensor
 
 
-class Prior(nn.Module):
+class TrainableHyperprior(nn.Module):
     """Hyper vectors grown by FINOLA, and a causal context, to mean and scale of every number."""
 
     whitening: Tensor
@@ -34,13 +42,11 @@ class Prior(nn.Module):
         self.spec = spec
         self.finola = Finola(spec.hyper_channels)
         self.weights = nn.ParameterDict()
-        for name, shape in spec.shapes().items():
-            std = 1 / math.sqrt(math.prod(shape[1:]))
-            if name.endswith(("_mean", "_scale")):
-                std = 0.0  # start from mean 0 and the scale in the bias
-            self.weights[name] = nn.Parameter(torch.randn(shape) * std)
-            self.weights[f"{name}_bias"] = nn.Parameter(torch.zeros(shape[0]))
-        self.shifts = nn.ModuleDict({f"{s.name}_shift": QualityTable(spec.anchors, spec.width) for s in spec.steps()})
+        for name, layer in spec.layers().items():
+            std = 0.0 if layer.starts_at_zero else 1 / math.sqrt(math.prod(layer.shape[1:]))
+            self.weights[name] = nn.Parameter(torch.randn(layer.shape) * std)
+            self.weights[f"{name}_bias"] = nn.Parameter(torch.zeros(layer.shape[0]))
+        self.shifts = nn.ModuleDict({name: QualityTable(spec.anchors, spec.width) for name in spec.shifts()})
         self.log2_step = QualityTable(spec.anchors, spec.channels)
         self.hyper_log2_step = QualityTable(spec.anchors, spec.hyper_channels)
         self.hyper_log2_scale = QualityTable(spec.anchors, spec.hyper_channels)
@@ -50,25 +56,25 @@ class Prior(nn.Module):
         """Bring the channels of ``y`` (N, >= C, h, w) to comparable sizes, for layers that read them."""
         return y * self.whitening[: y.shape[1], None, None]
 
-    def forward(self, y: Tensor, z: Tensor, weights: Tensor) -> Coded:
+    def forward(self, y: Tensor, z: Tensor, mix: Tensor) -> Coded:
         """Quantize ``y`` and ``z`` as the coder would, and estimate the bits that they take.
 
         Rounding is straight-through for what is decoded; the rate is that of values with uniform noise in
         the place of rounding while training, and of the rounded values otherwise.
         """
-        ops = _TorchArithmetic(self, weights)
-        z_step = self.hyper_log2_step(weights)[:, :, None, None].exp2()
-        z_scale = self.hyper_log2_scale(weights)[:, :, None, None]
+        ops = _TorchArithmetic(self, mix)
+        z_step = self.hyper_log2_step(mix)[:, :, None, None].exp2()
+        z_scale = self.hyper_log2_scale(mix)[:, :, None, None]
         z, z_bits = quantize(z, torch.zeros_like(z), z_step, z_scale, self.training)
         features = grow_map(self.finola, z, self.spec.hyper_patch)
         features = features[:, :, : y.shape[2], : y.shape[3]]
 
-        log2_step = self.log2_step(weights)[:, :, None, None]
+        log2_step = self.log2_step(mix)[:, :, None, None]
         even = _checkerboard(y)
         known = y[:, :0]
         bits = z_bits.sum((1, 2, 3))
         hyper_bits = bits
-        for step in self.spec.steps():
+        for step in self.spec.coding_steps():
             mean, scale = mean_and_scale(ops, step, features, known)
             channels = slice(step.start, step.stop)
             group_step = log2_step[:, channels]
@@ -79,6 +85,45 @@ class Prior(nn.Module):
             before = known[:, step.start :] if step.phase else 0.0
             known = torch.cat([known[:, : step.start], before + value * mask], dim=1)
         return Coded(known, bits, hyper_bits)
+
+    def to_integers(self) -> Arrays:
+        """The arrays of :class:`finola_codec.entropy.hyperprior.ExactHyperprior`, rounded from the trained numbers."""
+        arrays = {}
+        for name, layer in self.spec.layers().items():
+            weights = to_numpy(self.weights[name]) * self._whitening_of(layer)
+            arrays[name] = to_fixed(weights, WEIGHT_BITS)
+            arrays[f"{name}_bias"] = to_fixed(to_numpy(self.weights[f"{name}_bias"]), ACTIVATION_BITS)
+        for name, table in self.shifts.items():
+            arrays[name] = to_fixed(to_numpy(table.rows), ACTIVATION_BITS)
+        for direction in DIRECTIONS:
+            arrays[f"finola_{direction}"] = to_fixed(to_numpy(getattr(self.finola, direction)), WEIGHT_BITS)
+        arrays["step"] = quantizer_steps(self.log2_step)
+        arrays["log2_step"] = to_fixed(np.log2(arrays["step"] / ONE), ACTIVATION_BITS)
+        arrays["hyper_step"] = quantizer_steps(self.hyper_log2_step)
+        arrays["hyper_bin"] = scale_bins(self.hyper_log2_scale)
+        return {name: compact(a) for name, a in arrays.items()}
+
+    @torch.no_grad()
+    def from_integers(self, arrays: Arrays) -> None:
+        """Take the weights back from :meth:`to_integers`; whitening and tables by quality must be set already."""
+        for name, layer in self.spec.layers().items():
+            weights = to_tensor(arrays[name], WEIGHT_BITS)
+            self.weights[name].copy_(weights / torch.from_numpy(self._whitening_of(layer)))
+            self.weights[f"{name}_bias"].copy_(to_tensor(arrays[f"{name}_bias"], ACTIVATION_BITS))
+        for name, table in self.shifts.items():
+            cast(QualityTable, table).rows.copy_(to_tensor(arrays[name], ACTIVATION_BITS))
+        for direction in DIRECTIONS:
+            getattr(self.finola, direction).copy_(to_tensor(arrays[f"finola_{direction}"], WEIGHT_BITS))
+
+    def exact(self, arrays: Arrays, tables: Tables) -> ExactHyperprior:
+        """The coder of ``arrays``."""
+        return ExactHyperprior(self.spec, arrays, tables)
+
+    def _whitening_of(self, layer: Layer) -> NDArray[np.float64]:
+        """What the exact form has in the weights of ``layer``, because only training whitens the latent."""
+        if not layer.reads_latent:
+            return np.ones(())
+        return to_numpy(self.whitening)[: layer.shape[1], None, None]  # against (out, in, kernel, kernel)
 
 
 def quantize(y: Tensor, mean: Tensor, step: Tensor, log2_scale: Tensor, training: bool) -> tuple[Tensor, Tensor]:
@@ -95,23 +140,23 @@ def quantize(y: Tensor, mean: Tensor, step: Tensor, log2_scale: Tensor, training
 class _TorchArithmetic:
     """Whole maps (N, channels, h, w) in float32; the positions of a phase are masked by the caller."""
 
-    def __init__(self, prior: Prior, quality: Tensor) -> None:
+    def __init__(self, prior: TrainableHyperprior, mix: Tensor) -> None:
         self.prior = prior
-        self.quality = quality
+        self.mix = mix
 
-    def select(self, features: Tensor, step: Step) -> Tensor:
+    def select(self, features: Tensor, step: CodingStep) -> Tensor:
         return features
 
     def linear(self, name: str, x: Tensor) -> Tensor:
         weights = self.prior.weights
         return F.conv2d(x, weights[name][:, :, None, None], weights[f"{name}_bias"])
 
-    def context(self, name: str, known: Tensor, step: Step) -> Tensor:
+    def context(self, name: str, known: Tensor, step: CodingStep) -> Tensor:
         weights = self.prior.weights
         return F.conv2d(self.prior.whiten(known), weights[name], weights[f"{name}_bias"], padding="same")
 
     def shift(self, name: str, x: Tensor) -> Tensor:
-        return x + self.prior.shifts[name](self.quality)[:, :, None, None]
+        return x + self.prior.shifts[name](self.mix)[:, :, None, None]
 
     def add(self, a: Tensor, b: Tensor) -> Tensor:
         return a + b

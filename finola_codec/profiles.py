@@ -1,12 +1,22 @@
-"""Profiles: the frozen description of one member of the family."""
+"""Profiles: the frozen description of one member of the family, shared by training and coding.
+
+A profile is what ``model.json`` says of a model's architecture. Nothing else reads that part of it.
+
+>>> profile = from_dict({"kind": "block", "name": "small", "channels": 32, "groups": [8, 24]})
+>>> profile.hyper_channels, from_dict(profile.to_dict()) == profile
+(128, True)
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from finola_codec.entropy.prior import PriorSpec
 from finola_codec.errors import ConfigError
+from finola_codec.fields import build
+from finola_codec.quality import lagrangian
 
 
 @dataclass(frozen=True)
@@ -22,21 +32,39 @@ class Profile:
     channels: int
     lambda_min: float  # quality 1; loss = bpp + lambda * 255^2 * MSE
     lambda_max: float  # quality 100
-    anchors: int = 8  # points in log lambda between which gains are interpolated
+    anchors: int = 8  # points in log lambda between which what depends on quality is interpolated
     unit: float = 3.5  # natural unit of the latent: coefficients of pixels in [0, 1] times this
+
+    kind: ClassVar[str]
+    decodes_by: ClassVar[tuple[str, ...]] = ("block", "stride", "channels", "anchors")  # fields that decoding reads
 
     @property
     def patch(self) -> int:
         """Side of the patch of the feature map that one C-vector grows into."""
         return self.block // self.stride
 
+    @property
+    def encoder_margin(self) -> int:
+        """Pixels around a window that the encoder sees."""
+        raise NotImplementedError
+
+    @property
+    def decoder_margin(self) -> int:
+        """Pixels around a window that the decoder sees."""
+        raise NotImplementedError
+
     def lambdas(self, position: Any) -> Any:
-        """Lambda at positions (a number, array or tensor) in [0, 1] of the quality range: geometric interpolation."""
-        return self.lambda_min * (self.lambda_max / self.lambda_min) ** position
+        """Lambda at positions (a number, array or tensor) in [0, 1] of the quality range."""
+        return lagrangian(position, self.lambda_min, self.lambda_max)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary, read back by :func:`from_dict`."""
-        return asdict(self)
+        return {"kind": self.kind} | {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    def decoding(self) -> dict[str, Any]:
+        """The part of :meth:`to_dict` that decoding depends on: what the model's id covers."""
+        everything = self.to_dict()
+        return {name: everything[name] for name in ("kind", *self.decodes_by)}
 
 
 @dataclass(frozen=True)
@@ -58,17 +86,49 @@ class BlockProfile(Profile):
     hyper_channels: int = 128
     hyper_patch: int = 4  # one hyper vector for hyper_patch x hyper_patch C-vectors
     context_width: int = 128
+    context_kernel: int = 3  # C-vectors a side that the causal context reads
+
+    kind: ClassVar[str] = "block"
+    decodes_by: ClassVar[tuple[str, ...]] = (
+        *Profile.decodes_by,
+        "groups",
+        "hyper_channels",
+        "hyper_patch",
+        "context_width",
+        "context_kernel",
+    )
 
     def __post_init__(self) -> None:
-        if self.block != 16 or self.block % self.stride:
+        if self.block != 16 or self.stride < 1 or self.block % self.stride:
             raise ConfigError(f"profile {self.name}: block 16 with a stride that divides it is supported")
         if sum(self.groups) != self.channels:
             raise ConfigError(f"profile {self.name}: groups {self.groups} do not add up to {self.channels} channels")
+        if self.context_kernel < 1 or self.context_kernel % 2 == 0:
+            raise ConfigError(f"profile {self.name}: context_kernel {self.context_kernel} is not odd")
+
+    @property
+    def encoder_margin(self) -> int:
+        """Pixels around a window that the encoder sees: a 3 x 3 convolution sees one position further."""
+        d4, d8, d16 = self.encoder_depths
+        return max(4 * (1 + d4) + 8 * d8 + 16 * d16, self.block)  # the lapped transform sees half a block
+
+    @property
+    def decoder_margin(self) -> int:
+        """Pixels around a window that the decoder sees: its blocks at both resolutions and its last layer."""
+        return max(self.block * self.refine_depth + self.stride * (self.decoder_depth + 1), self.block)
 
     @property
     def prior(self) -> PriorSpec:
-        """The description of the prior that training and coding share."""
-        return PriorSpec.of(self.to_dict())
+        """The sizes of the prior that training and coding share."""
+        return PriorSpec(
+            channels=self.channels,
+            groups=self.groups,
+            hyper_channels=self.hyper_channels,
+            hyper_patch=self.hyper_patch,
+            width=self.context_width,
+            kernel=self.context_kernel,
+            anchors=self.anchors,
+        )
 
 
 @dataclass(frozen=True)
@@ -92,6 +152,8 @@ class TileProfile(Profile):
     decoder_widths: tuple[int, int, int] = (384, 256, 128)  # at stride 16, 8, 4
     decoder_depths: tuple[int, int, int] = (2, 2, 2)
 
+    kind: ClassVar[str] = "tile"
+
     def __post_init__(self) -> None:
         if self.stride != 16 or self.block % self.stride or self.channels % self.patch**2:
             raise ConfigError(f"profile {self.name}: stride 16, and as many channels for each of its positions")
@@ -99,15 +161,35 @@ class TileProfile(Profile):
             raise ConfigError(f"profile {self.name}: encoder {self.encoder!r} is neither conv nor mobile-former")
 
     @property
+    def encoder_margin(self) -> int:
+        """Nothing: each tile is encoded by itself."""
+        return 0
+
+    @property
+    def decoder_margin(self) -> int:
+        """Pixels around a window that the decoder's convolutions see, at stride 16, 8 and 4."""
+        d16, d8, d4 = self.decoder_depths
+        return max(16, 16 * d16 + 8 * d8 + 4 * (d4 + 1))
+
+    @property
     def depth(self) -> int:
         """Numbers in each slot of the C-vector."""
         return self.channels // self.patch**2
 
 
-def from_dict(fields: dict[str, Any]) -> Profile:
-    """Rebuild a :class:`Profile` from :meth:`Profile.to_dict` (lists become tuples)."""
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-    return BlockProfile(**values) if "groups" in values else TileProfile(**values)
+KINDS: dict[str, type[Profile]] = {kind.kind: kind for kind in (BlockProfile, TileProfile)}
+
+
+def from_dict(values: Mapping[str, Any]) -> Profile:
+    """Rebuild a :class:`Profile` from :meth:`Profile.to_dict`; fields that are not named have their default.
+
+    Raises :class:`ConfigError` for an unknown kind or field, or values that make no sense.
+    """
+    given = dict(values)
+    kind = given.pop("kind", None)
+    if kind not in KINDS:
+        raise ConfigError(f"profile: its kind is {kind!r}, not one of {', '.join(KINDS)}")
+    return build(KINDS[kind], given, f"profile {given.get('name', '')}")
 
 
 FINOLA_BASE = BlockProfile("finola-base")

@@ -1,0 +1,102 @@
+"""``model.json``: what a model folder says of itself, and the hashes that hold it together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finola_codec.errors import ConfigError, ModelError
+from finola_codec.profiles import Profile, from_dict
+
+FORMAT = 2  # of model folders; others are refused
+MANIFEST, PRIOR = "model.json", "prior.npz"
+ENCODER, HYPER_ENCODER, GROWTH, DECODER = "encoder.onnx", "hyper_encoder.onnx", "growth.onnx", "decoder.onnx"
+FILES = (DECODER, ENCODER, GROWTH, HYPER_ENCODER, PRIOR)  # a model has those that its kind of profile needs
+DECODING = (DECODER, GROWTH, PRIOR)  # the files that decoding depends on
+ID_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Name, profile and proved bounds of a model; its files' hashes and its id are computed when it is written."""
+
+    name: str
+    profile: Profile
+    bounds: Mapping[str, float]
+
+    def write(self, folder: Path) -> None:
+        """Write ``model.json`` beside the files of the model, which must be there already."""
+        hashes = _hashes(folder)
+        content = {
+            "format": FORMAT,
+            "name": self.name,
+            "id": _identity(self.profile, hashes),
+            "profile": self.profile.to_dict(),
+            "margins": _margins(self.profile),
+            "bounds": dict(self.bounds),
+            "files": hashes,
+        }
+        content["sha256"] = _digest(content)
+        (folder / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def read(folder: Path) -> tuple[Manifest, bytes]:
+    """The manifest of a folder and the model's id, after every hash has been checked.
+
+    Raises :class:`ModelError` where the folder is not a model, is of another format, or does not match its hashes.
+    """
+    content = _content(folder)
+    try:
+        hashes = _hashes(folder)
+        if changed := [f for f in FILES if content["files"].get(f) != hashes.get(f)]:
+            raise ModelError(f"{folder}: {', '.join(changed)} does not match its hash in {MANIFEST}")
+        profile = from_dict(content["profile"])
+        if content["id"] != _identity(profile, hashes) or content["margins"] != _margins(profile):
+            raise ModelError(f"{folder}: {MANIFEST} contradicts itself")
+        return Manifest(content["name"], profile, content["bounds"]), bytes.fromhex(content["id"])[:ID_BYTES]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+        raise ModelError(f"{folder}: not a readable model: {error}") from error
+
+
+def claimed_id(folder: Path) -> bytes:
+    """The id in a manifest. The model's files are not hashed: that takes longer than decoding a small picture."""
+    try:
+        return bytes.fromhex(_content(folder)["id"])[:ID_BYTES]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder}: not a readable model: {error}") from error
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}: not a readable model: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format") if isinstance(content, dict) else None
+        raise ModelError(f"{folder}: a model folder of format {found}; this finola-codec reads format {FORMAT}")
+    if content.pop("sha256", None) != _digest(content):
+        raise ModelError(f"{folder}: {MANIFEST} does not match its own hash")
+    return content
+
+
+def _identity(profile: Profile, hashes: Mapping[str, str]) -> str:
+    """SHA-256 over what decoding depends on, so a better encoder leaves the id as it is."""
+    return _digest({"profile": profile.decoding(), "files": {f: hashes[f] for f in DECODING if f in hashes}})
+
+
+def _margins(profile: Profile) -> dict[str, int]:
+    return {"encoder": profile.encoder_margin, "decoder": profile.decoder_margin}
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    present = [f for f in FILES if (folder / f).exists()]
+    return {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in present}
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """SHA-256, in hexadecimal, of JSON with sorted keys and without spaces."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
