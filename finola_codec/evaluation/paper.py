@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,9 +45,7 @@ class Table4:
 
 def table4(data: str, pictures: Sequence[Picture], model: str, out: Path, engine: Engine) -> Table4:
     """Measure one data set, with real files, into ``out``. Raises :class:`ConfigError` for other models."""
-    for _ in sweep.run(pictures, sweep.Plan(("jpeg",), (), *PROTOCOLS[data]), out, engine):
-        pass
-    jpeg = rd.mean_curve(sweep.load(out), "jpeg")
+    jpeg = rd.mean_curve(_measured(pictures, sweep.Plan(("jpeg",), (), *PROTOCOLS[data]), out, engine), "jpeg")
     if not jpeg:
         raise ConfigError(f"{data}: no picture could be read")
     quality, (bpp, psnr) = _highest_within(pictures, model, sweep.Plan((), (model,), *PROTOCOLS[data]), out, engine)
@@ -62,10 +61,7 @@ def _highest_within(
     low, high = 1, QUALITIES
     while low <= high:
         quality = (low + high) // 2
-        for _ in sweep.run(pictures, replace(plan, qualities=(quality,)), out, engine):
-            pass
-        records = [r for r in sweep.load(out) if r.get("setting") == quality]
-        (point,) = rd.mean_curve(records, name)
+        (point,) = rd.mean_curve(_measured(pictures, replace(plan, qualities=(quality,)), out, engine), name)
         if point[0] <= BPP:
             best, low = (quality, point), quality + 1
         else:
@@ -73,6 +69,13 @@ def _highest_within(
     if best is None:
         raise ConfigError(f"{name} does not go down to {BPP} bit/pixel")
     return best
+
+
+def _measured(pictures: Sequence[Picture], plan: sweep.Plan, out: Path, engine: Engine) -> list[sweep.Record]:
+    with closing(sweep.run(pictures, plan, out, engine)) as records:
+        for _ in records:
+            pass
+    return sweep.results(pictures, plan, out)
 
 
 def _fixed_length(
