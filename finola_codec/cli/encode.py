@@ -78,5 +78,6 @@ class _Encoding:
                 target_bpp=self.target_bpp,
                 target_bytes=self.target_bytes,
                 target_psnr=self.target_psnr,
+                max_pixels=self.max_pixels,
             )
         files.write(target, encoded, self.force, self.make_folder)
