@@ -27,10 +27,18 @@ const ID_FIELDS = { block: [...COMMON_FIELDS, ...BLOCK_FIELDS], tile: COMMON_FIE
  * @property {number} context_kernel
  */
 
+/**
+ * A file in another form: its name and hash, and what to undo, in order, to have what it stands for.
+ * @typedef {{file: string, sha256: string, encoding: ("gzip" | "shuffle")[]}} Variant
+ */
+
+const DECODINGS = { gzip: gunzip, shuffle: unshuffle };
+
 export class Model {
   /**
    * Open a model. Its files are read when they are first wanted, and checked against their hashes.
-   * @param {(name: string) => Promise<Uint8Array>} read gives the bytes of a file of the model's folder
+   * @param {(name: string, hash?: string) => Promise<Uint8Array>} read gives the bytes of a file of the model's folder;
+   *   files other than model.json are asked for with their SHA-256
    * @param {{simd?: boolean}} [options]
    * @returns {Promise<Model>}
    * @throws {ModelError}
@@ -50,7 +58,9 @@ export class Model {
       throw new ModelError(`${manifest.name}: its kind is ${manifest.profile?.kind}, not block or tile`);
     }
     const model = new Model(read, manifest, options);
-    if ((await model._identity()) !== manifest.id) throw new ModelError(`${manifest.name}: model.json contradicts itself`);
+    if (globalThis.crypto?.subtle && (await model._identity()) !== manifest.id) {
+      throw new ModelError(`${manifest.name}: model.json contradicts itself`);
+    }
     return model;
   }
 
@@ -69,6 +79,8 @@ export class Model {
     this.margins = manifest.margins;
     /** @type {Record<string, string>} */
     this.files = manifest.files;
+    /** What stands in the place of files in a folder that was made for the web. @type {Record<string, Variant>} */
+    this._variants = manifest.web ?? {};
   }
 
   /**
@@ -76,11 +88,18 @@ export class Model {
    * @param {string} name @returns {Promise<Uint8Array>} @throws {ModelError}
    */
   async file(name) {
-    const bytes = await this._read(name);
-    if ((await sha256(bytes)) !== this.files[name]) {
-      throw new ModelError(`${this.name}: ${name} does not match its hash in model.json`);
-    }
+    const { file, sha256: hash, encoding } = this._variants[name] ?? { file: name, sha256: this.files[name], encoding: [] };
+    let bytes = await this._read(file, hash);
+    await this._check(file, bytes, hash);
+    for (const step of encoding) bytes = await DECODINGS[step](bytes);
     return bytes;
+  }
+
+  async _check(file, bytes, hash) {
+    // A page without a secure context has no hashes; what it is made of is not checked either.
+    if (globalThis.crypto?.subtle && (await sha256(bytes)) !== hash) {
+      throw new ModelError(`${this.name}: ${file} does not match its hash in model.json`);
+    }
   }
 
   /** The exact prior. @returns {Promise<Hyperprior | Factorised>} */
@@ -122,4 +141,17 @@ export class Model {
 export async function sha256(bytes) {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+async function gunzip(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** Bytes of which those at even places came first: halves of 16-bit numbers compress better apart. */
+function unshuffle(bytes) {
+  const out = new Uint8Array(bytes.length);
+  const half = Math.ceil(bytes.length / 2);
+  for (let i = 0; i < bytes.length; i++) out[i] = bytes[i & 1 ? half + (i >> 1) : i >> 1];
+  return out;
 }
