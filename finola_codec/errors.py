@@ -8,6 +8,7 @@
      |-- FormatError      a .fin file is damaged, truncated or not a .fin file
      |    `-- LimitError  a file claims more than the limits allow
      |-- ImageError       a picture cannot be read or represented
+     |-- TrainingError    a training run has diverged
      `-- IncompleteError  a damaged file was decoded as far as it is intact
 
 Every one of them is a complaint about input; the command line prints its text and exits with its ``exit_code``, 2, or 3
@@ -41,6 +42,10 @@ class LimitError(FormatError):
 
 class ImageError(FinolaError):
     """A picture cannot be read or represented."""
+
+
+class TrainingError(FinolaError):
+    """A training run has diverged."""
 
 
 class IncompleteError(FinolaError):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import signal
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, TypeVar
 
-from finola_codec.errors import ConfigError
+from finola_codec.errors import ConfigError, FinolaError
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -34,25 +38,36 @@ class Engine:
         """CPU threads that each worker may use: all for one alone, else one."""
         return 0 if self.workers == 1 and not self.ray else 1
 
-    def map(self, function: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
-        """``function`` of each item, in the items' order; both must pickle. Errors that it raises are raised here."""
+    def map(self, function: Callable[[In], Out], items: Iterable[In]) -> Generator[Out, None, None]:
+        """``function`` of each item, in the items' order; both must pickle. Errors that it raises are raised here.
+
+        Close the generator where its items may not all be wanted: that ends the processes at once.
+        """
         if self.ray:
             return self._on_ray(function, items)
         if self.workers == 1:
-            return map(function, items)
+            return (function(item) for item in items)
         return self._on_processes(function, items)
 
-    def _on_processes(self, function: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
-        # Spawned, not forked: ONNX Runtime's and torch's threads do not survive a fork.
-        context = multiprocessing.get_context("spawn")
-        with _one_thread_each(), ProcessPoolExecutor(self.workers, context) as pool:
-            source = iter(items)
-            waiting = deque(pool.submit(function, item) for item in islice(source, self.workers * AHEAD))
-            while waiting:
-                yield waiting.popleft().result()
-                waiting.extend(pool.submit(function, item) for item in islice(source, 1))
+    def _on_processes(self, function: Callable[[In], Out], items: Iterable[In]) -> Generator[Out, None, None]:
+        context = _Context()
+        alive, held = context.Pipe(duplex=False)  # the other end closes when this process ends, however it does
+        with _one_thread_each(), held, ProcessPoolExecutor(self.workers, context, _end_with, (alive,)) as pool:
+            try:
+                source = iter(items)
+                waiting = deque(_submit(pool, function, item) for item in islice(source, self.workers * AHEAD))
+                while waiting:
+                    yield waiting.popleft().result()
+                    waiting.extend(_submit(pool, function, item) for item in islice(source, 1))
+            except BrokenProcessPool as error:
+                raise FinolaError(
+                    "a worker process was ended from outside; perhaps there is not enough memory"
+                ) from error
+            except BaseException:  # an error, a signal, or nobody wants the rest: what is under way is not waited for
+                context.kill()
+                raise
 
-    def _on_ray(self, function: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
+    def _on_ray(self, function: Callable[[In], Out], items: Iterable[In]) -> Generator[Out, None, None]:
         try:
             import ray
         except ImportError as error:
@@ -66,8 +81,51 @@ class Engine:
         source = iter(items)
         waiting = deque(remote.remote(item) for item in islice(source, workers * AHEAD))
         while waiting:
-            yield ray.get(waiting.popleft())
+            try:
+                yield ray.get(waiting.popleft())
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from error
             waiting.extend(remote.remote(item) for item in islice(source, 1))
+
+
+class _Context(SpawnContext):
+    """Spawns processes and can end them. ONNX Runtime's and torch's threads would not survive a fork."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[SpawnProcess] = []
+
+    def Process(self, *arguments: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]
+        self.started.append(SpawnProcess(*arguments, **options))
+        return self.started[-1]
+
+    def kill(self) -> None:
+        for process in self.started:
+            if process.is_alive():
+                process.kill()
+
+
+def _submit(pool: ProcessPoolExecutor, function: Callable[[In], Out], item: In) -> Future[Out]:
+    """A terminal sends Ctrl-C to every process; one that is started here inherits that it does not get it."""
+    if os.name != "posix":
+        return pool.submit(function, item)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(function, item)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with(alive: Connection) -> None:
+    """In a worker: end as soon as the other end of ``alive`` is closed, and leave Ctrl-C to the process at that end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        with suppress(EOFError, OSError):
+            alive.recv_bytes()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -11,15 +11,18 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 from typing import IO
 
+import numpy as np
 from PIL import Image, ImageFile
 
 from finola_codec import codec, container
 from finola_codec.errors import FinolaError
 
 FORMAT = "FIN"
+OPTIONS = set(inspect.signature(codec.encode).parameters) - {"image"}
 
 
 class FinImageFile(ImageFile.ImageFile):
@@ -62,13 +65,22 @@ def _accept(prefix: bytes) -> bool:
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """Options of ``Image.save``: those of :func:`finola_codec.encode`, and ``exif`` and ``icc_profile``."""
-    options = dict(image.encoderinfo)
-    metadata = {key: options.pop(key) for key in ("exif", "icc_profile") if key in options}
+    """Options of ``Image.save``: those of :func:`finola_codec.encode`, and ``exif`` and ``icc_profile``.
+
+    As with Pillow's own formats, others are ignored, and what an option cannot be is a :class:`ValueError`.
+    """
+    given = image.encoderinfo
+    quality = given.get("quality", 50)
+    if not isinstance(quality, int | np.integer):
+        raise ValueError(f"quality {quality!r} is not a whole number within 1..100")
+    metadata = {key: given[key] for key in ("exif", "icc_profile") if key in given}
     if metadata:
         image = image.copy()
         image.info |= {k: v.tobytes() if isinstance(v, Image.Exif) else v for k, v in metadata.items()}
-    file.write(codec.encode(image, **options))
+    try:
+        file.write(codec.encode(image, **{key: given[key] for key in OPTIONS if key in given}))
+    except FinolaError as error:
+        raise ValueError(str(error)) from error
 
 
 Image.register_open(FORMAT, FinImageFile, _accept)

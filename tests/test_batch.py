@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from finola_codec import Model
+from finola_codec import Model, batch, decode
 from finola_codec.cli import main
 
 
@@ -23,8 +30,12 @@ def source(photo: Image.Image, tmp_path: Path) -> Path:
     return folder
 
 
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["batch", *map(str, arguments)])
+
+
 def encode(model: Model, *arguments: object) -> Result:
-    return CliRunner().invoke(main, ["batch", "encode", *map(str, arguments), "--model", str(model.folder)])
+    return run("encode", *arguments, "--model", model.folder)
 
 
 def manifest(folder: Path) -> list[dict]:
@@ -43,25 +54,251 @@ def test_files_are_done_once(tiny_model: Model, source: Path, tmp_path: Path) ->
     assert len(manifest(target)) == 4
 
 
-def test_failures_are_listed_and_retried_on_request(
-    tiny_model: Model, source: Path, photo: Image.Image, tmp_path: Path
-) -> None:
+def test_failures_are_listed_and_retried_on_request(tiny_model: Model, source: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     (source / "bad.png").write_bytes(b"bad")
     done = encode(tiny_model, source, target)
     assert done.exit_code == 2
     assert "bad.png" in done.output
-    photo.crop((0, 0, 20, 20)).save(source / "bad.png")
+    assert "1 of 5 files failed" in done.output
     assert encode(tiny_model, source, target).exit_code == 2
-    assert encode(tiny_model, source, target, "--retry-failed").exit_code == 0
-    assert (target / "bad.fin").exists()
+    assert len(manifest(target)) == 5
+    assert encode(tiny_model, source, target, "--retry-failed").exit_code == 2
+    assert len(manifest(target)) == 6
+    (source / "bad.png").unlink()  # what is no longer there has not failed
+    assert encode(tiny_model, source, target).exit_code == 0
+
+
+def test_what_has_changed_is_done_again(tiny_model: Model, source: Path, photo: Image.Image, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    encode(tiny_model, source, target)
+    before = {p: p.read_bytes() for p in target.rglob("*.fin")}
+    photo.crop((0, 0, 20, 20)).rotate(90).save(source / "0.png")
+    (target / "1.fin").unlink()
+    assert encode(tiny_model, source, target).exit_code == 0
+    assert [line["file"] for line in manifest(target)[4:]] == ["0.png", "1.png"]
+    assert (target / "0.fin").read_bytes() != before[target / "0.fin"]
+    assert (target / "1.fin").read_bytes() == before[target / "1.fin"]
+    for setting in (("--quality", 80), ("--effort", 0)):
+        assert encode(tiny_model, source, target, *setting).exit_code == 0
+    assert len(manifest(target)) == 14
+    assert (target / "2.fin").read_bytes() != before[target / "2.fin"]
+
+
+def test_originals_are_not_replaced_by_their_decodes(tiny_model: Model, source: Path) -> None:
+    assert encode(tiny_model, source, source).exit_code == 0
+    before = {p: p.read_bytes() for p in source.rglob("*.png")}
+    done = run("decode", source, source, "--model", tiny_model.folder)
+    assert done.exit_code == 2
+    assert "0.png: exists already" in done.output
+    assert {p: p.read_bytes() for p in source.rglob("*.png")} == before
+    assert run("decode", source, source, "--model", tiny_model.folder, "--force").exit_code == 0
+    assert all(p.read_bytes() != data for p, data in before.items())
+
+
+def test_files_of_others_are_kept_without_force(tiny_model: Model, source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    (target / "deep").mkdir(parents=True)
+    (target / "deep" / "0.fin").write_bytes(b"precious")
+    for _ in range(2):
+        done = encode(tiny_model, source, target)
+        assert done.exit_code == 2
+        assert "deep/0.fin: exists already" in done.output
+        assert (target / "deep" / "0.fin").read_bytes() == b"precious"
+    assert encode(tiny_model, source, target, "--force").exit_code == 0
+    assert (target / "deep" / "0.fin").read_bytes() != b"precious"
+    assert encode(tiny_model, source, target, "--quality", 60).exit_code == 0  # it is our own now
+
+
+def test_a_result_that_was_changed_is_kept_without_force(tiny_model: Model, source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    encode(tiny_model, source, target)
+    (target / "0.fin").write_bytes(b"retouched")
+    assert encode(tiny_model, source, target).exit_code == 0
+    assert encode(tiny_model, source, target, "--quality", 60).exit_code == 2
+    assert (target / "0.fin").read_bytes() == b"retouched"
+
+
+def test_results_of_another_folder_are_kept_without_force(
+    tiny_model: Model, source: Path, photo: Image.Image, tmp_path: Path
+) -> None:
+    target, other = tmp_path / "target", tmp_path / "other"
+    encode(tiny_model, source, target)
+    before = (target / "0.fin").read_bytes()
+    other.mkdir()
+    photo.crop((0, 0, 60, 60)).save(other / "0.png")
+    assert encode(tiny_model, other, target).exit_code == 2
+    assert (target / "0.fin").read_bytes() == before
+    assert encode(tiny_model, other, target, "--force").exit_code == 0
+    assert (target / "0.fin").read_bytes() != before
 
 
 def test_files_of_one_result_clash(tiny_model: Model, source: Path, photo: Image.Image, tmp_path: Path) -> None:
     photo.save(source / "0.webp")
     done = encode(tiny_model, source, tmp_path / "target")
     assert done.exit_code == 2
-    assert "would overwrite the result of 0.png" in done.output
+    assert "0.webp: would overwrite the result of 0.png" in done.output
+
+
+@pytest.mark.parametrize("options", [(), ("--force",), ("--retry-failed",), ("--quality", 60)])
+def test_files_of_one_result_clash_across_runs(
+    tiny_model: Model, source: Path, photo: Image.Image, tmp_path: Path, options: tuple
+) -> None:
+    target = tmp_path / "target"
+    assert encode(tiny_model, source, target, *options).exit_code == 0
+    before = (target / "0.fin").read_bytes()
+    photo.crop((0, 0, 20, 20)).save(source / "0.jpg")  # comes before 0.png
+    for _ in range(2):
+        done = encode(tiny_model, source, target, *options)
+        assert done.exit_code == 2
+        assert "0.jpg: would overwrite the result of 0.png" in done.output
+        assert (target / "0.fin").read_bytes() == before
+    (source / "0.png").unlink()
+    assert encode(tiny_model, source, target, *options).exit_code == (0 if "--force" in options else 2)
+    assert ((target / "0.fin").read_bytes() != before) == ("--force" in options)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="symbolic links are those of POSIX")
+def test_an_input_is_not_overwritten_through_a_link(tiny_model: Model, source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "0.fin").symlink_to(source / "1.png")
+    (target / "2.fin").hardlink_to(source / "2.png")
+    before = {p: p.read_bytes() for p in source.rglob("*.png")}
+    done = encode(tiny_model, source, target, "--force")
+    assert done.exit_code == 2
+    assert done.output.count("is the input too") == 2
+    assert {p: p.read_bytes() for p in source.rglob("*.png")} == before
+
+
+def test_cut_lines_of_a_manifest_are_no_harm(tiny_model: Model, source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    encode(tiny_model, source, target)
+    whole = (target / "manifest.jsonl").read_text().splitlines(keepends=True)
+    (target / "manifest.jsonl").write_text(whole[0] + whole[1][:30] + whole[2] + "\0\0" + whole[3][:-20])
+    for name in ("1.fin", "2.fin", "deep/0.fin"):
+        (target / name).unlink()
+    assert encode(tiny_model, source, target).exit_code == 0
+    assert encode(tiny_model, source, target).exit_code == 0
+    lines = (target / "manifest.jsonl").read_text().splitlines()
+    assert [json.loads(line)["file"] for line in lines[-3:]] == ["1.png", "2.png", "deep/0.png"]
+    assert len(lines) == 6
+
+
+def test_what_a_killed_run_has_left_is_done_again(tiny_model: Model, source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    encode(tiny_model, source, target)
+    begun = [{key: line[key] for key in ("file", "source")} for line in manifest(target)]
+    (target / "manifest.started.jsonl").write_text("".join(json.dumps(line) + "\n" for line in begun))
+    (target / "manifest.jsonl").unlink()
+    assert encode(tiny_model, source, target, "--quality", 60).exit_code == 0
+    assert sorted(p.name for p in target.iterdir()) == ["0.fin", "1.fin", "2.fin", "deep", "manifest.jsonl"]
+    assert len(manifest(target)) == 4
+
+
+def test_another_manifest_is_not_appended_to(tiny_model: Model, source: Path, tmp_path: Path) -> None:
+    (tmp_path / "manifest.jsonl").write_text('{"audio": "a.wav"}\n')
+    done = encode(tiny_model, source, tmp_path)
+    assert done.exit_code == 2
+    assert "is not a manifest of batch" in done.output
+    assert manifest(tmp_path) == [{"audio": "a.wav"}]
+
+
+@pytest.mark.parametrize("direction", ["encode", "decode"])
+def test_an_unknown_model_is_refused_before_anything(source: Path, tmp_path: Path, direction: str) -> None:
+    done = run(direction, source, tmp_path / "target", "--model", "no-such-model")
+    assert done.exit_code == 2
+    assert len(done.output.splitlines()) == 1
+    assert "no-such-model" in done.output
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_full_disk_ends_the_run_and_fails_no_file(
+    tiny_model: Model, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, write = tmp_path / "target", batch.write_whole
+
+    def full(path: Path, data: bytes, force: bool) -> None:
+        if path.name == "1.fin":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write(path, data, force)
+
+    monkeypatch.setattr(batch, "write_whole", full)
+    done = encode(tiny_model, source, target)
+    assert (done.exit_code, done.output) == (2, f"finola-codec: {target / '1.fin'}: No space left on device\n")
+    assert [line["file"] for line in manifest(target)] == ["0.png"]
+    monkeypatch.undo()
+    assert encode(tiny_model, source, target).exit_code == 0
+    assert [line["file"] for line in manifest(target)] == ["0.png", "1.png", "2.png", "deep/0.png"]
+
+
+def test_what_only_one_file_meets_does_not_end_the_run(
+    tiny_model: Model, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "target" / "1.fin").mkdir(parents=True)
+    done = encode(tiny_model, source, tmp_path / "target")
+    assert done.exit_code == 2
+    assert "1.fin: is a folder" in done.output
+    assert len(list((tmp_path / "target").rglob("*.fin"))) == 4
+
+
+def test_decoding_uses_the_model_that_is_given(tiny_model: Model, source: Path, tmp_path: Path) -> None:
+    fin, png = tmp_path / "fin", tmp_path / "png"
+    encode(tiny_model, source, fin)
+    done = run("decode", fin, png)
+    assert done.exit_code == 2
+    assert "which is not installed" in done.output
+    assert run("decode", fin, png, "--model", tiny_model.folder).exit_code == 0
+    assert len(list(png.rglob("*.png"))) == 4
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process has started and that have not ended."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True).stdout
+    rows = (line.split() for line in listed.splitlines())
+    return [int(pid) for pid, parent, state in rows if int(parent) == process and not state.startswith("Z")]
+
+
+def running(process: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True).stdout
+    return bool(state) and not state.startswith("Z")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.skipif(os.name != "posix" or not shutil.which("ps"), reason="signals and processes are those of POSIX")
+@pytest.mark.parametrize(
+    ("number", "code", "message"),
+    [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "finola-codec: interrupted\n"), (signal.SIGKILL, -9, None)],
+)
+def test_a_signal_ends_the_workers_and_the_run_can_go_on(
+    tiny_model: Model, photo: Image.Image, tmp_path: Path, number: int, code: int, message: str | None
+) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    photo.save(source / "0.png")
+    for i in range(1, 500):
+        (source / f"{i}.png").hardlink_to(source / "0.png")
+    arguments = ["batch", "encode", str(source), str(target), "--model", str(tiny_model.folder), "--workers", "2"]
+    command = [sys.executable, "-m", "finola_codec", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not list(target.glob("*.fin")):
+        time.sleep(0.05)
+    workers = children(process.pid)
+    assert len(workers) >= 2
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)  # as a terminal does
+    _, complaint = process.communicate()
+    assert process.returncode == code
+    assert message in (None, complaint)
+    while any(map(running, workers)):  # which the test's time limit bounds
+        time.sleep(0.05)
+    names = {p.suffix for p in target.iterdir()}
+    assert names == {".fin", ".jsonl"}
+    for path in list(source.iterdir())[20:]:
+        path.unlink()
+    assert encode(tiny_model, source, target, "--quality", 60).exit_code == 0
+    for path in source.iterdir():
+        assert decode((target / f"{path.stem}.fin").read_bytes(), model=tiny_model).size == photo.size
 
 
 @pytest.mark.slow

@@ -60,6 +60,11 @@ def test_kernels_do_not_matter(core: str) -> None:
 
 
 @pytest.mark.slow
+def test_the_range_coder_does_not_matter() -> None:
+    assert fingerprints(sys.executable, "python") == integers()
+
+
+@pytest.mark.slow
 def test_a_float_prior_would_be_noticed() -> None:
     found = {fingerprints(sys.executable, "float", OPENBLAS_CORETYPE=core)["coded"] for core in CORES}
     assert len(found) > 1, "every kernel gave the float prior the same integers: this test tells nothing here"

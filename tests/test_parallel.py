@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import time
 
 import pytest
 
+from finola_codec.errors import FinolaError
 from finola_codec.parallel import THREADS, Engine
 
 
@@ -15,3 +18,23 @@ def test_workers_use_one_thread_each_and_the_caller_keeps_its_own(monkeypatch: p
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     assert list(Engine(2).map(os.getenv, THREADS * 3)) == ["1"] * 6
     assert [os.getenv(name) for name in THREADS] == ["7", None]
+
+
+@pytest.mark.timeout(120)
+def test_what_is_under_way_ends_when_nobody_wants_it() -> None:
+    results = Engine(2).map(time.sleep, [0, 10000, 10000, 10000])
+    assert next(results) is None
+    results.close()
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.timeout(120)
+def test_an_error_ends_what_is_under_way() -> None:
+    with pytest.raises(ValueError, match="non-negative"):
+        list(Engine(2).map(time.sleep, [-1, 10000, 10000]))
+    assert not multiprocessing.active_children()
+
+
+def test_a_worker_that_dies_is_an_error_of_ours() -> None:
+    with pytest.raises(FinolaError, match="not enough memory"):
+        list(Engine(2).map(os._exit, [1, 1]))

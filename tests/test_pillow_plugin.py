@@ -47,3 +47,17 @@ def test_damage_is_an_error_of_pillows(photo: Image.Image) -> None:
     data = finola_codec.encode(photo.crop((0, 0, 40, 40)))
     with pytest.raises(UnidentifiedImageError):
         Image.open(io.BytesIO(data[:-1]))
+
+
+def test_options_of_other_formats_are_ignored(photo: Image.Image) -> None:
+    photo = photo.crop((0, 0, 40, 40))
+    plain, other = io.BytesIO(), io.BytesIO()
+    photo.save(plain, "FIN", quality=30)
+    photo.save(other, "FIN", quality=np.int64(30), optimize=True, progressive=True, subsampling=0, dpi=(72, 72))
+    assert plain.getvalue() == other.getvalue()
+
+
+@pytest.mark.parametrize("options", [{"quality": 50.5}, {"quality": "keep"}, {"quality": 0}, {"target_bytes": 3}])
+def test_options_that_cannot_be_are_pillows_error(photo: Image.Image, options: dict) -> None:
+    with pytest.raises(ValueError, match=r"quality|fit"):
+        photo.crop((0, 0, 40, 40)).save(io.BytesIO(), "FIN", **options)

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -138,33 +134,6 @@ def test_salvage_command_says_what_is_missing(tiny_model: Model, photo: Image.Im
     assert done.exit_code == 3
     assert "the vectors chunk is cut off where the file ends" in done.output
     assert Image.open(tmp_path / "out.png").size == photo.size
-
-
-@pytest.mark.slow
-def test_killed_while_writing_leaves_no_partial_file(tiny_model: Model, photo: Image.Image, tmp_path: Path) -> None:
-    """A loop of writes, killed at a random moment, again and again: what has the final name is whole."""
-    data = encode(photo, 90, model=tiny_model)
-    (tmp_path / "whole.fin").write_bytes(data)
-    target = tmp_path / "out.fin"
-    program = (
-        "import pathlib; from finola_codec.files import write_whole;"
-        f"data = pathlib.Path({str(tmp_path / 'whole.fin')!r}).read_bytes(); target = pathlib.Path({str(target)!r});"
-        "print('ready', flush=True)\nwhile True: write_whole(target, data)"
-    )
-    seen = 0
-    for attempt in range(20):
-        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(0.001 * (attempt % 10))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        if target.exists():
-            seen += 1
-            assert target.read_bytes() == data
-            target.unlink()
-    assert seen > 0
 
 
 @pytest.mark.slow

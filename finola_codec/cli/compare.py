@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from finola_codec import images
 from finola_codec.cli import files, options
 from finola_codec.runtime.model import DEFAULT_MODEL
 
@@ -21,12 +20,14 @@ from finola_codec.runtime.model import DEFAULT_MODEL
 @options.force
 def compare(picture: str, out: str, codec: str, model: str, quality: int, force: bool) -> None:
     """Put the picture IN, our codec and another one at equal bytes side by side in one PNG."""
+    files.check_apart([(picture, out)])
+    files.check_target(out, force)
     from finola_codec.evaluation.codecs import find
     from finola_codec.evaluation.compare import at_bytes, side_by_side
     from finola_codec.evaluation.metrics import measure
+    from finola_codec.evaluation.pictures import Picture
 
-    files.check_target(out, force)
-    original = images.read(Path(picture), picture).convert("RGB")
+    original = Picture(picture, Path(picture)).read()  # upright, as our decoder will give it
     ours, other = find([codec], [model])
     data = ours.encode(original, quality)
     panels = [("original", original)]
@@ -35,6 +36,6 @@ def compare(picture: str, out: str, codec: str, model: str, quality: int, force:
         panels.append((f"{chosen.name}: {len(coded)} bytes, {measure(original, decoded)['psnr']:.2f} dB", decoded))
     png = io.BytesIO()
     side_by_side(panels).save(png, "PNG")
-    files.write(out, png.getvalue(), make_folder=False)
+    files.write(out, png.getvalue(), force, make_folder=False)
     for caption, _ in panels[1:]:
-        click.echo(caption)
+        click.echo(caption, err=out == files.STREAM)

@@ -62,7 +62,7 @@ class _Decoding:
         with files.naming(source):
             image, problems = decode(data, model=model, max_pixels=self.max_pixels, threads=threads)
             images.save(image, out, ".png" if target == files.STREAM else Path(target).suffix)
-        files.write(target, out.getvalue(), self.make_folder)
+        files.write(target, out.getvalue(), self.force, self.make_folder)
         if problems:
             raise IncompleteError(f"{files.name_of(source)}: salvaged: {'; '.join(problems)}")
 

@@ -18,9 +18,9 @@ from finola_codec.runtime.model import DEFAULT_MODEL, load_model
 @options.out_dir
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="A shipped model's name, or a model folder.")
 @click.option("--quality", type=click.IntRange(1, 100), help="1 (smallest) to 100 (best); 50 by default.")
-@click.option("--target-bpp", type=click.FloatRange(min=0, min_open=True), help="The best quality within it.")
+@click.option("--target-bpp", type=options.POSITIVE, help="The best quality within it.")
 @click.option("--target-bytes", type=click.IntRange(min=1), help="The best quality within it.")
-@click.option("--target-psnr", type=click.FloatRange(min=0, min_open=True), help="The fewest bytes that reach it, dB.")
+@click.option("--target-psnr", type=options.POSITIVE, help="The fewest bytes that reach it, dB.")
 @options.effort
 @options.force
 @options.threads
@@ -79,4 +79,4 @@ class _Encoding:
                 target_bytes=self.target_bytes,
                 target_psnr=self.target_psnr,
             )
-        files.write(target, encoded, self.make_folder)
+        files.write(target, encoded, self.force, self.make_folder)

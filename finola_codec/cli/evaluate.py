@@ -67,6 +67,7 @@ def evaluate(
 
     plan = sweep.Plan(tuple(c for c in codecs.split(",") if c), models, resize, center_crop, efforts)
     chosen = plan.open()
+    curves = rd.load_published(published) if published else {}
     for reason in missing().values():
         click.echo(f"finola-codec: not compared: {reason}", err=True)
     found = pictures.find(images)
@@ -78,7 +79,6 @@ def evaluate(
             click.echo(f"finola-codec: skipped: {record['error']}", err=True)
     names = {c.name for c in chosen}
     records = [r for r in sweep.load(out) if r.get("codec") in names or "error" in r]
-    curves = rd.load_published(published) if published else {}
     summary = report.write(records, out, curves, log_x)
     _show(summary)
     if html:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,19 @@ import click
 
 from finola_codec.codec import DEFAULT_EFFORT, MAX_EFFORT
 from finola_codec.container import DEFAULT_MAX_PIXELS
+
+
+class _Positive(click.FloatRange):
+    """A number that is greater than zero, and is one: click's own range lets nan and infinity pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+POSITIVE = _Positive(min=0, min_open=True)
 
 paths = click.argument("paths", nargs=-1, required=True, metavar="IN OUT | IN... --out-dir DIR")
 out_dir = click.option("--out-dir", type=click.Path(path_type=Path), help="Folder for the results; created if missing.")

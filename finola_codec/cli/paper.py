@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from finola_codec.cli import options
+from finola_codec.errors import ConfigError
 from finola_codec.parallel import Engine
 
 Folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -65,13 +66,18 @@ def _table4(folders: dict[str, Path | None], model: str, out: Path, engine: Engi
 
 def _ablation(table: str, data: Path, steps: int, out: Path) -> None:
     from finola_codec.training import paper
-    from finola_codec.training.data import INDEX, Pictures, build_cache
+    from finola_codec.training.cache import INDEX, build_cache
+    from finola_codec.training.data import Pictures
 
     if not (out / INDEX).exists():
         build_cache(data, out, paper.SIDE * paper.REDUCE)
+    pictures = Pictures.open(out, held_out=40)
+    if not pictures.held_out:  # a tenth of them are, to measure on
+        side = paper.SIDE * paper.REDUCE
+        raise ConfigError(f"{data}: table {table} needs 10 pictures of {side} x {side} pixels or more")
     click.echo("| growth | C | seed | matrices start as | PSNR, dB | s |\n| --- | --- | --- | --- | --- | --- |")
     rows = {"3": paper.TABLE_3, "14": paper.TABLE_14A}[table]
-    for found in paper.run(rows, Pictures.open(out, held_out=40), steps):
+    for found in paper.run(rows, pictures, steps):
         row = found.row
         where, start = "corner" if row.corner else "centre", "shifts" if row.shifts else "small and random"
         click.echo(f"| {row.growth} | {row.channels} | {where} | {start} | {found.psnr:.2f} | {found.seconds:.0f} |")

@@ -2,49 +2,74 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 
 import click
 
 
 @click.command()
-@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("pictures", type=click.Path(exists=True, path_type=Path))
 @click.option("--out", "run", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
-@click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A TOML file.")
+@click.option("--from", "--init", "origin", help="Start from the weights of this model: an installed one, or a folder.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="How long the run lasts.")
+@click.option("--steps", type=click.IntRange(min=1), help="How many steps the run lasts.")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Set a field of the configuration.")
+@click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A TOML file of fields.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder of decoded pixels; RUN/cache by default.")
-@click.option("--init", help="Start from the weights of this model: a shipped one's name, or a folder.")
 @click.option("--resume", is_flag=True, help="Continue the run from its checkpoint.")
-@click.option("--max-steps", type=click.IntRange(min=1), help="Stop after this many more steps.")
-@click.option("--max-minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after this time.")
+@click.option("--max-steps", type=click.IntRange(min=1), help="Stop for now after this many more steps.")
+@click.option("--max-minutes", type=click.FloatRange(min=0, min_open=True), help="Stop for now after this time.")
+@click.option("--accelerator", default="auto", show_default=True, help="cpu, gpu, mps, ... as Lightning Fabric has it.")
+@click.option("--devices", default="auto", show_default=True, help="How many devices of this machine.")
+@click.option("--nodes", type=click.IntRange(min=1), default=1, show_default=True, help="How many machines.")
 def train(
-    data: Path,
+    pictures: Path,
     run: Path,
+    origin: str | None,
+    minutes: float | None,
+    steps: int | None,
+    settings: tuple[str, ...],
     config: Path | None,
     cache: Path | None,
-    init: str | None,
     resume: bool,
     max_steps: int | None,
     max_minutes: float | None,
+    accelerator: str,
+    devices: str,
+    nodes: int,
 ) -> None:
-    """Train a codec on the pictures in and below the folder DATA.
+    """Train a codec on PICTURES: a folder, a text file of paths, or a WebDataset shard (.tar).
 
-    Interrupted runs continue exactly with --resume; the run's CSV and TensorBoard logs are in its folder.
+    With --from, training continues from a model, which is the way to a codec for pictures of one kind. Without it, a
+    run starts from the Karhunen-Loeve transform of the pictures. The run's CSV and TensorBoard logs are in its folder.
+    SIGTERM and Ctrl-C end it after the step at work and save it; --resume then continues exactly.
     """
-    from dataclasses import replace
-
     from finola_codec.nn.restore import restore
+    from finola_codec.training.cache import INDEX, build_cache
     from finola_codec.training.config import load_config
-    from finola_codec.training.data import INDEX, Pictures, build_cache
+    from finola_codec.training.data import Pictures
+    from finola_codec.training.devices import connect
     from finola_codec.training.loop import start
 
-    if init and resume:
-        raise click.UsageError("--init starts a run, --resume continues one")
-    settings = load_config(config, run if resume else None)
-    codec = restore(init) if init else None
-    if codec:
-        settings = replace(settings, profile=codec.profile)
+    if origin and resume:
+        raise click.UsageError("--from starts a run, --resume continues one")
+    if minutes and steps:
+        raise click.UsageError("--minutes and --steps contradict each other")
+    codec = restore(origin) if origin else None
+    duration = [f"minutes={minutes}"] if minutes else ["minutes=0", f"steps={steps}"] if steps else []
+    chosen = load_config(
+        config,
+        [*duration, *settings],
+        resumed=run if resume else None,
+        start_from=codec.profile if codec else None,
+    )
+    fabric = connect(accelerator, devices, nodes)
     cache = cache or run / "cache"
-    if not (cache / INDEX).exists():
-        build_cache(data, cache, settings.crop)
-    trainer = start(settings, run, Pictures.open(cache, settings.held_out), resume, codec)
-    trainer.train(max_steps, max_minutes)
+    if fabric.is_global_zero and not (cache / INDEX).exists():
+        build_cache(pictures, cache, chosen.crop)
+    fabric.barrier()
+    trainer = start(chosen, run, Pictures.open(cache, chosen.held_out), resume, codec, fabric)
+    if trainer.train(max_steps, max_minutes) == signal.SIGINT:
+        sys.exit(128 + signal.SIGINT)

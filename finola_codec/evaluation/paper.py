@@ -47,6 +47,8 @@ def table4(data: str, pictures: Sequence[Picture], model: str, out: Path, engine
     for _ in sweep.run(pictures, sweep.Plan(("jpeg",), (), *PROTOCOLS[data]), out, engine):
         pass
     jpeg = rd.mean_curve(sweep.load(out), "jpeg")
+    if not jpeg:
+        raise ConfigError(f"{data}: no picture could be read")
     quality, (bpp, psnr) = _highest_within(pictures, model, sweep.Plan((), (model,), *PROTOCOLS[data]), out, engine)
     fixed = _fixed_length(pictures, model, quality, PROTOCOLS[data])
     return Table4(data, quality, bpp, psnr, rd.quality_at(jpeg, BPP), rd.quality_at(jpeg, bpp), fixed)

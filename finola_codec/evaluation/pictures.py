@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from finola_codec import images
-from finola_codec.errors import ConfigError
+from finola_codec.container import DEFAULT_MAX_PIXELS
+from finola_codec.errors import ConfigError, ImageError
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Picture:
         """The picture as RGB, upright; shorter side brought to ``resize`` and centre cropped to ``crop`` if given.
 
         It comes without its ICC profile and EXIF, which some codecs would carry along and others not. Raises
-        :class:`ImageError` naming the picture where it cannot be read.
+        :class:`ImageError` naming the picture where it cannot be read, or is smaller than the crop.
         """
         if self.offset is None:
             picture = images.read(self.path, self.name)
@@ -37,7 +38,10 @@ class Picture:
                 file.seek(self.offset)
                 picture = images.read(io.BytesIO(file.read(self.size)), self.name)
         pixels = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-        return _centre(_resized(Image.fromarray(pixels), resize), crop)
+        resized = _resized(Image.fromarray(pixels), resize, self.name)
+        if crop is not None and crop > min(resized.size):
+            raise ImageError(f"{self.name}: {resized.width} x {resized.height} pixels, less than the crop's {crop}")
+        return _centre(resized, crop)
 
 
 def find(source: str) -> list[Picture]:
@@ -75,11 +79,13 @@ def _is_picture(name: str) -> bool:
     return Path(name).suffix.lower() in Image.registered_extensions()
 
 
-def _resized(picture: Image.Image, side: int | None) -> Image.Image:
+def _resized(picture: Image.Image, side: int | None, name: str) -> Image.Image:
     if side is None:
         return picture
     scale = side / min(picture.size)
     size = (max(side, round(picture.width * scale)), max(side, round(picture.height * scale)))
+    if size[0] * size[1] > DEFAULT_MAX_PIXELS:
+        raise ImageError(f"{name}: would be resized to {size[0]} x {size[1]}, more than {DEFAULT_MAX_PIXELS} pixels")
     return picture.resize(size, Image.Resampling.BICUBIC)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import bjontegaard
 import numpy as np
 
+from finola_codec.errors import ConfigError
+
 METHOD = "pchip"
 BPP_RANGE = (0.08, 1.3)  # of the anchor's points that count
 
@@ -95,9 +97,15 @@ def quality_at(curve: list[Point], bpp: float) -> float | None:
 
 
 def load_published(path: Path) -> dict[str, list[Point]]:
-    """Published curves by name, from the JSON of ``shared/reference_rd``: mean bpp and mean PSNR."""
-    curves = json.loads(path.read_text())["curves"]
-    return {name: [(float(r), float(q)) for r, q in curve["points"]] for name, curve in curves.items()}
+    """Published curves by name, from the JSON of ``shared/reference_rd``: mean bpp and mean PSNR.
+
+    Raises :class:`ConfigError` where the file is something else.
+    """
+    try:
+        curves = json.loads(path.read_text())["curves"]
+        return {name: [(float(r), float(q)) for r, q in curve["points"]] for name, curve in curves.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path}: holds no published curves: {error!r}") from error
 
 
 def _rising(points: list[Point]) -> list[Point]:

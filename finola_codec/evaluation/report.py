@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib
 import pandas as pd
 
+from finola_codec.errors import ConfigError
 from finola_codec.evaluation import rd
 
 matplotlib.use("Agg")  # files, never a window
@@ -23,9 +24,11 @@ def write(
 ) -> dict[str, Any]:
     """Write ``summary.json``, ``curves.csv`` and the plots, rate in logarithms or not, into ``out``.
 
-    Returns the summary.
+    Returns the summary. Raises :class:`ConfigError` where no picture could be read.
     """
     good = [r for r in records if "error" not in r]
+    if not good:
+        raise ConfigError("no picture could be read, so there is nothing to report")
     codecs = list(dict.fromkeys(r["codec"] for r in good))
     summary: dict[str, Any] = {
         "images": len({r["image"] for r in good}),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from finola_codec.nn.model import Codec
 from finola_codec.training.config import CONFIG
-from finola_codec.training.loop import VALIDATION
+from finola_codec.training.logs import VALIDATION
 
 
 def model_card(run: Path, name: str, codec: Codec, step: int) -> str:
@@ -33,6 +33,11 @@ def _held_out(path: Path) -> str:
     if not rows:
         return "There is no record of its performance on held-out pictures."
     last = [r for r in rows if r["step"] == rows[-1]["step"]]
-    lines = [f"| {1 + 99 * float(r['position']):.0f} | {float(r['bpp']):.3f} | {float(r['psnr']):.2f} |" for r in last]
-    table = "\n".join(["| quality | bit/pixel (estimated) | PSNR, dB |", "| --- | --- | --- |", *lines])
-    return f"On the central crops of the held-out training pictures, at step {rows[-1]['step']}:\n\n{table}"
+    lines = [
+        f"| {r['kind']} | {1 + 99 * float(r['position']):.0f} | {float(r['bpp']):.3f} | {float(r['psnr']):.2f} |"
+        for r in last
+    ]
+    table = "\n".join(
+        ["| pictures | quality | bit/pixel (estimated) | PSNR, dB |", "| --- | --- | --- | --- |", *lines]
+    )
+    return f"On held-out training pictures, at step {rows[-1]['step']}:\n\n{table}"

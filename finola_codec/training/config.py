@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from finola_codec.errors import ConfigError
+from finola_codec.fields import build
 from finola_codec.profiles import FINOLA_BASE, PROFILES, Profile, from_dict
 
 if sys.version_info >= (3, 11):
@@ -21,71 +23,139 @@ CONFIG = "config.json"  # in the run's folder
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What a run does; everything but where data and results lie."""
+    """What a run does; everything but where data and results lie.
+
+    A run lasts for ``steps``, or for ``minutes`` of training if they are given. Warm-up and cooldown are shares of it,
+    so the schedule fits either. Raises :class:`ConfigError` for values that make no sense.
+    """
 
     profile: Profile = field(default=FINOLA_BASE)
     steps: int = 100_000
-    cooldown: int = 20_000  # the learning rate falls to zero over the last of the steps
-    warmup: int = 200
+    minutes: float = 0.0  # 0: the run lasts for ``steps``
+    warmup: float = 0.01  # share of the run over which the learning rate rises
+    cooldown: float = 0.2  # share of the run over which the learning rate falls to zero
     lr: float = 1e-3
-    batch: int = 8
-    crop: int = 256
+    batch: int = 8  # crops of a step, on all devices together
+    crop: int = 256  # pixels a side
     reduce: float = 1.0  # largest factor by which crops are reduced; 2.5 gives compressed pictures fine detail again
     graphics_share: float = 0.25  # share of the crops that show graphics, where there are any: see Pictures
     clip: float = 1.0  # norm of the gradient
-    skip_above: float = 4.0  # a loss that many times the running median is skipped
+    skip_above: float = 4.0  # a step is skipped whose objective is that many times the running median
     ema: float = 0.999
     seed: int = 0
     held_out: int = 40
-    validate_every: int = 1000
+    validate_every: int = 1000  # steps
     checkpoint_minutes: float = 5.0
     threads: int = 0  # 0: as many as torch chooses
 
-    def rate(self, step: int) -> float:
-        """Learning rate of a step: warm-up, plateau, then linearly to zero."""
-        left = (self.steps - step) / max(1, self.cooldown)
-        return self.lr * min(1.0, (step + 1) / max(1, self.warmup), left)
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "crop", "validate_every"):
+            self._check(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("minutes", "held_out", "checkpoint_minutes", "threads", "seed"):
+            self._check(name, getattr(self, name) >= 0, "at least 0")
+        for name in ("lr", "clip", "skip_above"):
+            self._check(name, getattr(self, name) > 0, "more than 0")
+        for name in ("warmup", "cooldown", "graphics_share", "ema"):
+            self._check(name, 0 <= getattr(self, name) <= 1, "within 0..1")
+        self._check("reduce", self.reduce >= 1, "at least 1")
+        self._check("crop", self.crop % self.profile.block == 0, f"a multiple of the block, {self.profile.block}")
+
+    def _check(self, name: str, holds: bool, wanted: str) -> None:
+        if not holds:
+            raise ConfigError(f"{name} is {getattr(self, name)}; it must be {wanted}")
+
+    def progress(self, step: int, seconds: float) -> float:
+        """How much of the run has passed, from 0 to 1, after ``step`` steps and ``seconds`` of training."""
+        return seconds / (60 * self.minutes) if self.minutes else step / self.steps
+
+    def rate(self, progress: float) -> float:
+        """Learning rate where ``progress`` of the run has passed: warm-up, plateau, then linearly to zero."""
+        rising = (progress + 1e-3) / self.warmup if self.warmup else 1.0
+        falling = (1 - progress) / self.cooldown if self.cooldown else 1.0
+        return self.lr * max(0.0, min(1.0, rising, falling))
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""
-        return asdict(self)
+        return asdict(self) | {"profile": self.profile.to_dict()}
 
 
-def load_config(path: Path | None, resumed: Path | None = None) -> TrainConfig:
-    """Read a TOML file of the fields of :class:`TrainConfig`; ``profile`` is a name or a table.
+# Defaults of a run that starts from trained weights.
+CONTINUED_LR, CONTINUED_COOLDOWN = 4e-4, 0.8
 
-    A profile table names the profile it starts from as ``base`` and overrides its fields. Fields that the
-    file does not name have their value in the run ``resumed``, or else their default.
+
+def load_config(
+    path: Path | None = None,
+    settings: Sequence[str] = (),
+    *,
+    resumed: Path | None = None,
+    start_from: Profile | None = None,
+) -> TrainConfig:
+    """The configuration of a run: defaults, then a TOML file ``path``, then ``settings``, each of the form FIELD=VALUE.
+
+    What neither names has its value in the run that is ``resumed``, or else its default; a run that starts from a
+    model has the profile ``start_from`` and a lower learning rate. A profile in the file is a name or a table, which
+    names the profile it starts from as ``base`` and overrides its fields; on the command line ``profile.FIELD=VALUE``
+    overrides one. Raises :class:`ConfigError`, which names the file or setting that is wrong.
     """
-    config = _saved(resumed) if resumed else TrainConfig()
-    if path is None:
-        return config
-    try:
-        values = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    base = _saved(resumed) if resumed else TrainConfig()
+    if start_from:
+        base = replace(base, profile=start_from, lr=CONTINUED_LR, cooldown=CONTINUED_COOLDOWN)
+    if path is not None:
+        base = _updated(base, _toml(path), str(path))
+    for setting in settings:
+        name, separator, value = setting.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {setting}: it must have the form FIELD=VALUE")
+        head, dot, tail = name.strip().partition(".")
+        parsed = _value(value.strip())
+        base = _updated(base, {head: {tail: parsed} if dot else parsed}, f"--set {setting}")
+    return base
+
+
+def _updated(base: TrainConfig, values: Mapping[str, Any], what: str) -> TrainConfig:
     known = {f.name for f in fields(TrainConfig)}
     if unknown := sorted(set(values) - known):
-        raise ConfigError(f"{path}: unknown fields {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        raise ConfigError(f"{what}: unknown fields {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    current = {f.name: getattr(base, f.name) for f in fields(TrainConfig)} | dict(values)
     if "profile" in values:
-        values["profile"] = _profile(values["profile"], path)
-    return replace(config, **values)
+        current["profile"] = _profile(values["profile"], base.profile, what)
+    try:
+        return build(TrainConfig, current, what)
+    except ConfigError as error:
+        raise error if str(error).startswith(what) else ConfigError(f"{what}: {error}") from error
+
+
+def _profile(value: Any, current: Profile, what: str) -> Profile:
+    table = dict(value) if isinstance(value, Mapping) else {"base": value}
+    name = table.pop("base", None)
+    if name is not None and name not in PROFILES:
+        raise ConfigError(f"{what}: no profile {name!r}; known are {', '.join(PROFILES)}")
+    try:
+        return from_dict((PROFILES[name] if name else current).to_dict() | table)
+    except ConfigError as error:
+        raise ConfigError(f"{what}: {error}") from error
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _value(text: str) -> Any:
+    """A value as TOML has it; what is none is taken for a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def _saved(run: Path) -> TrainConfig:
     try:
         values = json.loads((run / CONFIG).read_text())
-        return TrainConfig(**values | {"profile": from_dict(values["profile"])})
+        known = {f.name for f in fields(TrainConfig)}
+        kept = {name: value for name, value in values.items() if name in known}  # versions stand there too
+        return build(TrainConfig, kept | {"profile": from_dict(values["profile"])}, str(run / CONFIG))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{run}: holds no run to continue: {error}") from error
-
-
-def _profile(value: str | dict[str, Any], path: Path) -> Profile:
-    table = {"base": value} if isinstance(value, str) else dict(value)
-    name = table.pop("base", FINOLA_BASE.name)
-    if name not in PROFILES:
-        raise ConfigError(f"{path}: no profile {name!r}; known are {', '.join(PROFILES)}")
-    try:
-        return from_dict(PROFILES[name].to_dict() | table)
-    except TypeError as error:
-        raise ConfigError(f"{path}: profile: {error}") from error

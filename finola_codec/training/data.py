@@ -1,54 +1,22 @@
-"""Pictures to train on, decoded once into one memory-mapped file of pixels."""
+"""Pictures to train on, and crops of them."""
 
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
-from rich.progress import track
+from PIL import Image
 from torch import Tensor
 
-from finola_codec.errors import ConfigError
+from finola_codec.training.cache import INDEX, PIXELS
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".jp2", ".tif", ".tiff", ".bmp", ".ppm"}
-PIXELS, INDEX = "pixels.u8", "index.json"
 REDUCED = 2 / 3  # share of the training crops of photographs that are reduced
 HELD_OUT_A_KIND = 3  # graphics
-
-
-def build_cache(source: Path, folder: Path, min_side: int) -> None:
-    """Decode every picture below ``source`` whose sides are ``min_side`` or more into ``folder``.
-
-    Raises :class:`ConfigError` where there is no such picture. Unreadable files are reported and skipped.
-    """
-    paths = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
-    folder.mkdir(parents=True, exist_ok=True)
-    entries: list[dict[str, object]] = []
-    offset = 0
-    with open(folder / PIXELS, "wb") as out:
-        for path in track(paths, description="Decoding"):
-            try:
-                with Image.open(path) as image:
-                    pixels = np.asarray(image.convert("RGB"))
-            except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-                print(f"skipped {path}: {error}")
-                continue
-            if min(pixels.shape[:2]) < min_side:
-                continue
-            out.write(pixels.tobytes())
-            entries.append({"name": str(path.relative_to(source)), "offset": offset, "shape": pixels.shape})
-            offset += pixels.size
-    if not entries:
-        raise ConfigError(f"{source}: no picture of {min_side} x {min_side} pixels or more to train on")
-    temporary = folder / f"{INDEX}.part"
-    temporary.write_text(json.dumps({"source": str(source), "images": entries}))
-    os.replace(temporary, folder / INDEX)  # the index is written last: a cache with an index is whole
 
 
 @dataclass(frozen=True)
@@ -89,22 +57,23 @@ class Pictures:
         )
 
     def batch(
-        self, size: int, crop: int, rng: np.random.Generator, reduce: float = 1.0, graphics_share: float = 0.0
+        self, rngs: Sequence[np.random.Generator], crop: int, reduce: float = 1.0, graphics: float = 0.0
     ) -> Tensor:
-        """Random crops (size, 3, crop, crop) in [-0.5, 0.5], flipped and transposed at random.
+        """One random crop for each generator, (N, 3, crop, crop) in [-0.5, 0.5], flipped and transposed at random.
 
-        Each crop is of a graphic with probability ``graphics_share``, of a photograph otherwise. Within either, a
-        picture is drawn in proportion to the square root of its area: large ones hold more to see, small ones are
-        more varied. Two thirds of the photographs' crops are of a larger region, reduced by a random factor up to
-        ``reduce``: pictures that were compressed before lack the fine detail that reduced ones have.
+        Each crop is of a graphic with probability ``graphics``, of a photograph otherwise. Within either, a picture is
+        drawn in proportion to the square root of its area: large ones hold more to see, small ones are more varied.
+        Two thirds of the photographs' crops are of a larger region, reduced by a random factor up to ``reduce``:
+        pictures that were compressed before lack the fine detail that reduced ones have.
         """
-        crops = []
-        for is_graphic in rng.random(size) < graphics_share:
-            images = self.graphics if (is_graphic and self.graphics) or not self.train else self.train
-            areas = np.array([np.sqrt(image.shape[0] * image.shape[1]) for image in images])
-            image = images[rng.choice(len(images), p=areas / areas.sum())]
-            crops.append(_random_crop(image, crop, rng, 1.0 if images is self.graphics else reduce))
-        return to_tensor(crops)
+        return to_tensor([self._crop(rng, crop, reduce, graphics) for rng in rngs])
+
+    def _crop(self, rng: np.random.Generator, crop: int, reduce: float, graphics: float) -> NDArray[np.uint8]:
+        is_graphic = (bool(self.graphics) and rng.random() < graphics) or not self.train
+        images = self.graphics if is_graphic else self.train
+        areas = np.array([np.sqrt(image.shape[0] * image.shape[1]) for image in images])
+        image = images[rng.choice(len(images), p=areas / areas.sum())]
+        return _random_crop(image, crop, rng, 1.0 if is_graphic else reduce)
 
     def samples(self, count: int, side: int) -> list[NDArray[np.uint8]]:
         """The central crop, of ``side`` at most, of ``count`` pictures to train on, evenly spread over them."""
@@ -135,22 +104,24 @@ def _hold_out(images: list[NDArray[np.uint8]], count: int) -> tuple[list[NDArray
     return kept, [images[i] for i in sorted(chosen)]
 
 
-def _crop(image: NDArray[np.uint8], top: int, left: int, size: int) -> NDArray[np.uint8]:
-    return image[top : top + size, left : left + size]
-
-
 def _centre(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    return _crop(image, max(0, image.shape[0] - size) // 2, max(0, image.shape[1] - size) // 2, size)
+    top, left = max(0, image.shape[0] - size) // 2, max(0, image.shape[1] - size) // 2
+    return image[top : top + size, left : left + size]
 
 
 def _random_crop(image: NDArray[np.uint8], size: int, rng: np.random.Generator, reduce: float) -> NDArray[np.uint8]:
     largest = min(reduce, min(image.shape[:2]) / size)
     side = int(size * rng.uniform(1, largest)) if largest > 1 and rng.random() < REDUCED else size
     top, left = rng.integers(image.shape[0] - side + 1), rng.integers(image.shape[1] - side + 1)
-    crop = _crop(image, int(top), int(left), side)
+    crop = image[top : top + side, left : left + side]
     if side > size:
         crop = np.asarray(Image.fromarray(crop).resize((size, size), Image.Resampling.LANCZOS))
     return np.rot90(crop, k=int(rng.integers(4)))[:, :: int(rng.choice([-1, 1]))]
+
+
+def generators(count: int, *seed: int) -> list[np.random.Generator]:
+    """A generator for each of ``count`` crops, which depends on ``seed`` and the crop's own number alone."""
+    return [np.random.default_rng([*seed, number]) for number in range(count)]
 
 
 def to_tensor(crops: list[NDArray[np.uint8]]) -> Tensor:

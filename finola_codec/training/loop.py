@@ -1,123 +1,177 @@
-"""The training loop: resumable exactly, logged to CSV and TensorBoard."""
+"""The training loop: resumable exactly, on one device or many."""
 
 from __future__ import annotations
 
-import csv
 import json
+import math
 import os
 import statistics
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
-from finola_codec.errors import ConfigError
+from finola_codec.errors import ConfigError, TrainingError
 from finola_codec.nn.model import Codec, build
 from finola_codec.profiles import from_dict
 from finola_codec.training.config import CONFIG, TrainConfig
-from finola_codec.training.data import Pictures
+from finola_codec.training.data import Pictures, generators
+from finola_codec.training.interrupt import interruption
+from finola_codec.training.logs import logs
 from finola_codec.training.losses import rate_distortion
 from finola_codec.training.optim import optimisers
 
-CHECKPOINT, LOG, VALIDATION = "checkpoint.pt", "log.csv", "validation.csv"
+CHECKPOINT = "checkpoint.pt"
 VALIDATION_POSITIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 KLT_CROPS = 400
 PHOTOGRAPHS = "photographs"
+NOISE = 1  # tells the generator of the quantization noise from those of crops
+MAX_SKIPPED = 25  # steps in a row; then the run ends
+VERSIONS = ("torch", "lightning", "numpy")  # of packages, saved beside the configuration
+
+
+class _Agreed(NamedTuple):
+    """What all processes of a run know of a step: means over them."""
+
+    objective: float  # infinite where that of any of them is not finite
+    loss: float
+    bpp: float
+    psnr: float
+    interrupted: bool
+    seconds: float  # of training so far
 
 
 class Trainer:
     """One run in one folder.
 
-    Every step draws its crops, qualities and noise from (seed, step, rank) alone, so a run that was
-    interrupted and resumed gives the same weights as one that was not.
+    Every step draws the noise of quantization from (seed, step, rank) and each of its crops from (seed, step, number
+    of the crop) alone. So a run that was interrupted and resumed gives the same weights as one that was not, and
+    several processes together see the crops that one alone would see.
     """
 
-    def __init__(self, config: TrainConfig, run: Path, pictures: Pictures, fabric: Fabric | None = None) -> None:
-        self.config, self.run, self.pictures = config, run, pictures
-        self.fabric = fabric or Fabric(accelerator="auto", devices="auto")
+    def __init__(self, config: TrainConfig, run: Path, pictures: Pictures, fabric: Fabric, codec: Codec) -> None:
+        self.config, self.run, self.pictures, self.fabric = config, run, pictures, fabric
+        if config.batch % fabric.world_size:
+            raise ConfigError(f"batch is {config.batch}, which {fabric.world_size} processes cannot share evenly")
         if config.threads:
             torch.set_num_threads(config.threads)
-        torch.manual_seed(config.seed)
-        codec = build(config.profile)
-        codec.start_from(pictures.batch(KLT_CROPS, config.crop, np.random.default_rng(config.seed)))
         codec = codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.ema = deepcopy(codec).requires_grad_(False).eval().to(self.fabric.device)
-        self.codec, *self.optimisers = self.fabric.setup(codec, *optimisers(codec, config.lr))
+        self.ema = deepcopy(codec).requires_grad_(False).eval().to(fabric.device)
+        self.codec, *self.optimisers = fabric.setup(codec, *optimisers(codec, config.lr))
         self.full_rates = [group["lr"] for group in self._groups()]
         self.step = 0
-        self.losses: deque[float] = deque(maxlen=100)
+        self.seconds = 0.0  # of training, as all processes agreed after the last step
+        self._own_seconds = 0.0
+        self.skipped = 0  # steps in a row
+        self.objectives: deque[float] = deque(maxlen=100)
 
-    def train(self, max_steps: int | None = None, max_minutes: float | None = None) -> None:
-        """Train to ``config.steps``, or until ``max_steps`` more steps or ``max_minutes`` have passed."""
-        last = min(self.config.steps, self.step + (max_steps or self.config.steps))
-        started = saved = time.monotonic()
-        with _logs(self.run, self.fabric.is_global_zero) as log, _progress(self.step, self.config.steps) as progress:
-            while self.step < last and not (max_minutes and time.monotonic() - started > max_minutes * 60):
-                row = self._train_step()
-                log.step(row)
-                progress(row)
-                if self.step % self.config.validate_every == 0:
+    def train(self, max_steps: int | None = None, max_minutes: float | None = None) -> int | None:
+        """Train to the end of the run, or until ``max_steps`` more steps or ``max_minutes`` have passed.
+
+        SIGTERM and Ctrl-C end it after the step at work, and their number is returned. The run is saved in any case.
+        Raises :class:`TrainingError` where the loss stays beyond all bounds.
+        """
+        last = math.inf if max_steps is None else self.step + max_steps
+        until = math.inf if max_minutes is None else self.seconds + 60 * max_minutes
+        saved = time.monotonic()
+        with logs(self.run, self.fabric.is_global_zero) as log, interruption() as noted:
+            agreed: _Agreed | None = None
+            while self.progress < 1 and self.step < last and self.seconds < until:
+                row, agreed = self._train_step(noted.signal is not None)
+                log.step(row, self.progress, self._seconds_left())
+                if row["skipped"]:
+                    log.say(f"step {self.step}: skipped, because its objective was {agreed.objective:.4g}")
+                if self.skipped >= MAX_SKIPPED:
+                    self.save()
+                    raise TrainingError(
+                        f"{self.run}: {self.skipped} steps in a row had to be skipped; the run has diverged. "
+                        "Start again from an earlier checkpoint, with a lower learning rate (--set lr=...)"
+                    )
+                if self.step % self.config.validate_every == 0 and self.fabric.is_global_zero:
                     log.validation(self.step, self.validate())
                 if time.monotonic() - saved > self.config.checkpoint_minutes * 60:
                     self.save()
                     saved = time.monotonic()
+                if agreed.interrupted:
+                    break
         self.save()
+        return noted.signal
 
-    def _train_step(self) -> dict[str, float]:
+    @property
+    def progress(self) -> float:
+        """How much of the run has passed, from 0 to 1."""
+        return min(1.0, self.config.progress(self.step, self.seconds))
+
+    def _seconds_left(self) -> float:
+        return self.seconds / self.progress * (1 - self.progress) if self.progress else math.inf
+
+    def _train_step(self, interrupted: bool) -> tuple[dict[str, float], _Agreed]:
         config, began = self.config, time.perf_counter()
-        rng = np.random.default_rng([config.seed, self.step, self.fabric.global_rank])
-        torch.manual_seed(int(rng.integers(2**62)))
-        x = self.pictures.batch(config.batch, config.crop, rng, config.reduce, config.graphics_share)
-        x = x.to(self.fabric.device)
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        rngs = generators(config.batch, config.seed, self.step)[rank::world]
+        x = self.pictures.batch(rngs, config.crop, config.reduce, config.graphics_share).to(self.fabric.device)
         # Stratified over the batch, so that every step sees the whole range of qualities.
-        strata = (np.arange(config.batch) + rng.random(config.batch)) / config.batch
+        strata = [(number * world + rank + rng.random()) / config.batch for number, rng in enumerate(rngs)]
         position = torch.tensor(strata, dtype=torch.float32, device=self.fabric.device)
+        torch.manual_seed(int(np.random.default_rng([config.seed, self.step, rank, NOISE]).integers(2**62)))
 
+        rate = config.rate(self.progress)
         for optimiser in self.optimisers:
             optimiser.zero_grad()
         for group, full in zip(self._groups(), self.full_rates, strict=True):
-            group["lr"] = full * config.rate(self.step) / config.lr
+            group["lr"] = full * rate / config.lr
         with self._autocast():
             result = self.codec(x, position)
         rd = rate_distortion(result, x, position, config.profile)
         objective = rd.objective
-        value = objective.item()
-        skipped = self._is_outlier(value)
-        if not skipped:
+        agreed = self._agree([objective, rd.loss, rd.bpp.mean(), rd.psnr.mean()], interrupted)
+        self.seconds = agreed.seconds
+        is_skipped = self._is_outlier(agreed.objective)
+        if not is_skipped:
             self.fabric.backward(objective)
             torch.nn.utils.clip_grad_norm_(self.codec.parameters(), config.clip)
             for optimiser in self.optimisers:
                 optimiser.step()
             self._update_ema()
-            self.losses.append(value)
+            self.objectives.append(agreed.objective)
+        self.skipped = self.skipped + 1 if is_skipped else 0
         self.step += 1
+        seconds = time.perf_counter() - began
+        self._own_seconds += seconds
         return {
             "step": self.step,
-            "loss": rd.loss.item(),
-            "bpp": rd.bpp.mean().item(),
-            "psnr": rd.psnr.mean().item(),
-            "lr": config.rate(self.step - 1),
-            "skipped": float(skipped),
-            "seconds": time.perf_counter() - began,
-        }
+            "loss": agreed.loss,
+            "bpp": agreed.bpp,
+            "psnr": agreed.psnr,
+            "lr": rate,
+            "skipped": float(is_skipped),
+            "seconds": seconds,
+        }, agreed
+
+    def _agree(self, measured: list[Tensor], interrupted: bool) -> _Agreed:
+        """Bring the processes of the run to one view, so that all skip a step, or end, or none does."""
+        dtype = torch.float64 if self.fabric.device.type == "cpu" else torch.float32
+        values = torch.stack([value.detach().to(dtype) for value in measured])
+        others = torch.tensor([float(interrupted), self._own_seconds], dtype=dtype, device=values.device)
+        mean = self.fabric.all_reduce(torch.cat([values, others]), reduce_op="mean")
+        assert isinstance(mean, Tensor)
+        objective, loss, bpp, psnr, ended, seconds = mean.tolist()
+        return _Agreed(objective if math.isfinite(objective) else math.inf, loss, bpp, psnr, ended > 0, seconds)
 
     def _groups(self) -> list[dict[str, Any]]:
         return [group for optimiser in self.optimisers for group in optimiser.param_groups]
 
-    def _is_outlier(self, loss: float) -> bool:
-        if not np.isfinite(loss):
+    def _is_outlier(self, objective: float) -> bool:
+        if not math.isfinite(objective):
             return True
-        return len(self.losses) >= 20 and loss > self.config.skip_above * statistics.median(self.losses)
+        return len(self.objectives) >= 20 and objective > self.config.skip_above * statistics.median(self.objectives)
 
     @torch.no_grad()
     def _update_ema(self) -> None:
@@ -133,9 +187,8 @@ class Trainer:
     def validate(self) -> list[dict[str, float | str]]:
         """The averaged weights over the held-out pictures: a row of estimated bpp, PSNR and loss a kind and quality."""
         profile = self.config.profile
-        unit = profile.block * getattr(profile, "hyper_patch", 1)
         kinds = {PHOTOGRAPHS: list(self.pictures.held_out_crops(self.config.crop).split(self.config.batch))}
-        kinds |= self.pictures.held_out_graphics_crops(unit)
+        kinds |= self.pictures.held_out_graphics_crops(profile.block)
         rows: list[dict[str, float | str]] = []
         for kind, batches in kinds.items():
             for value in VALIDATION_POSITIONS if batches else ():
@@ -146,9 +199,10 @@ class Trainer:
                     with self._autocast():
                         result = self.ema(x, position)
                     parts.append(rate_distortion(result, x, position, profile))
-                means = {name: torch.cat([getattr(rd, name) for rd in parts]).mean() for name in ("cost", "bpp", "psnr")}
-                row = {"loss": means["cost"].item(), "bpp": means["bpp"].item(), "psnr": means["psnr"].item()}
-                rows.append({"kind": kind, "position": value} | row)
+                loss, bpp, psnr = (
+                    float(torch.cat([getattr(rd, name) for rd in parts]).mean()) for name in ("cost", "bpp", "psnr")
+                )
+                rows.append({"kind": kind, "position": value, "loss": loss, "bpp": bpp, "psnr": psnr})
         return rows
 
     def save(self) -> None:
@@ -158,7 +212,9 @@ class Trainer:
         state = {
             "config": self.config.to_dict(),
             "step": self.step,
-            "losses": list(self.losses),
+            "seconds": self._own_seconds,
+            "skipped": self.skipped,
+            "objectives": list(self.objectives),
             "codec": self.codec.module.state_dict(),
             "ema": self.ema.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
@@ -167,11 +223,11 @@ class Trainer:
         torch.save(state, temporary)
         os.replace(temporary, self.run / CHECKPOINT)
 
-    def load(self) -> None:
-        """Continue from the checkpoint of the run's folder."""
-        state = load_checkpoint(self.run)
-        self.step = state["step"]
-        self.losses.extend(state["losses"])
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from a checkpoint."""
+        self.step, self.skipped = state["step"], state["skipped"]
+        self.seconds = self._own_seconds = state["seconds"]
+        self.objectives.extend(state["objectives"])
         self.codec.module.load_state_dict(state["codec"])
         self.ema.load_state_dict(state["ema"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
@@ -194,84 +250,46 @@ def load_trained(run: Path) -> tuple[Codec, int]:
     return codec.eval(), state["step"]
 
 
-class _Logs:
-    STEP = ("step", "loss", "bpp", "psnr", "lr", "skipped", "seconds")
-    VALIDATION = ("step", "kind", "position", "loss", "bpp", "psnr")
-
-    def __init__(self, run: Path) -> None:
-        self.files = [(run / name).open("a", newline="") for name in (LOG, VALIDATION)]
-        self.writers = [csv.DictWriter(f, c) for f, c in zip(self.files, (self.STEP, self.VALIDATION), strict=True)]
-        for file, writer in zip(self.files, self.writers, strict=True):
-            if file.tell() == 0:
-                writer.writeheader()
-        self.board = SummaryWriter(run / "tensorboard")
-
-    def step(self, row: dict[str, float]) -> None:
-        self.writers[0].writerow({k: f"{v:.6g}" for k, v in row.items()})
-        if row["step"] % 20 == 0:
-            self.files[0].flush()
-            for name in ("loss", "bpp", "psnr", "lr"):
-                self.board.add_scalar(f"train/{name}", row[name], int(row["step"]))
-
-    def validation(self, step: int, rows: list[dict[str, float | str]]) -> None:
-        for row in rows:
-            self.writers[1].writerow({k: v if k == "kind" else f"{v:.6g}" for k, v in ({"step": step} | row).items()})
-            for name in ("loss", "bpp", "psnr"):
-                self.board.add_scalar(f"{row['kind']}_{row['position']}/{name}", row[name], step)
-        self.files[1].flush()
-
-    def close(self) -> None:
-        for file in self.files:
-            file.close()
-        self.board.close()
-
-
-class _NoLogs:
-    """What the other ranks of a distributed run write: nothing."""
-
-    def step(self, row: dict[str, float]) -> None: ...
-
-    def validation(self, step: int, rows: list[dict[str, float | str]]) -> None: ...
-
-
-@contextmanager
-def _logs(run: Path, is_writer: bool) -> Iterator[_Logs | _NoLogs]:
-    if not is_writer:
-        yield _NoLogs()
-        return
-    logs = _Logs(run)
-    try:
-        yield logs
-    finally:
-        logs.close()
-
-
-@contextmanager
-def _progress(step: int, steps: int) -> Iterator[Any]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as bar:
-        task = bar.add_task("training", total=steps, completed=step)
-
-        def show(row: dict[str, float]) -> None:
-            text = f"loss {row['loss']:.3f}  {row['bpp']:.3f} bpp  {row['psnr']:.2f} dB"
-            bar.update(task, completed=int(row["step"]), description=text)
-
-        yield show
-
-
-def start(config: TrainConfig, run: Path, pictures: Pictures, resume: bool, init: Codec | None = None) -> Trainer:
+def start(
+    config: TrainConfig,
+    run: Path,
+    pictures: Pictures,
+    resume: bool = False,
+    init: Codec | None = None,
+    fabric: Fabric | None = None,
+) -> Trainer:
     """A trainer in the folder ``run``: new, from the weights of ``init`` if given, or continued from its checkpoint.
 
-    Raises :class:`ConfigError` where a new run would overwrite one, or there is none to continue.
+    Raises :class:`ConfigError` where a new run would overwrite one, where there is none to continue, or where the
+    profile is not that of the run or of ``init``. A profile may have more residual blocks than ``init``: they start
+    as the identity.
     """
-    if not resume and (run / CHECKPOINT).exists():
-        raise ConfigError(f"{run}: holds a run already; continue it with --resume or choose another folder")
-    run.mkdir(parents=True, exist_ok=True)
-    (run / CONFIG).write_text(json.dumps(config.to_dict(), indent=1))
-    trainer = Trainer(config, run, pictures)
+    fabric = fabric or Fabric(accelerator="auto", devices=1)
+    torch.manual_seed(config.seed)
     if resume:
-        trainer.load()
-    elif init is not None:
-        for codec in (trainer.codec.module, trainer.ema):
-            codec.load_state_dict(init.state_dict())
+        state = load_checkpoint(run)
+        if state["config"]["profile"] != config.profile.to_dict():
+            raise ConfigError(f"{run}: the run has another profile; a profile cannot change when a run is resumed")
+        trainer = Trainer(config, run, pictures, fabric, build(config.profile))
+        trainer.load(state)
+    elif (run / CHECKPOINT).exists():
+        raise ConfigError(f"{run}: holds a run already; continue it with --resume or choose another folder")
+    else:
+        trainer = Trainer(config, run, pictures, fabric, _initial(config, pictures, init))
+    if fabric.is_global_zero:
+        run.mkdir(parents=True, exist_ok=True)
+        versions = {package: version(package) for package in VERSIONS}
+        (run / CONFIG).write_text(json.dumps(config.to_dict() | {"versions": versions}, indent=1))
     return trainer
+
+
+def _initial(config: TrainConfig, pictures: Pictures, init: Codec | None) -> Codec:
+    codec = build(config.profile)
+    if init is None:
+        codec.start_from(pictures.batch(generators(KLT_CROPS, config.seed), config.crop))
+        return codec
+    given, wanted = init.state_dict(), codec.state_dict()
+    if any(name not in wanted or wanted[name].shape != value.shape for name, value in given.items()):
+        raise ConfigError("the profile has other sizes than the model that the run starts from")
+    codec.load_state_dict(wanted | given)
+    return codec

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from finola_codec.nn.blocks import Bottleneck, conv
 from finola_codec.nn.finola import Finola, grow, normalise
-from finola_codec.training.data import Pictures
+from finola_codec.training.data import Pictures, generators
 
 SIDE, MAP, STRIDE = 64, 16, 4
 WIDTH, DEPTH = 96, 2
@@ -145,7 +145,7 @@ def _train(model: Autoencoder, pictures: Pictures, steps: int, seed: int) -> boo
     """Train in place; False as soon as the loss is no longer finite."""
     optimiser = torch.optim.Adam(model.parameters(), lr=LR, betas=(0.9, 0.98))
     for step in range(steps):
-        x = pictures.batch(BATCH, SIDE, np.random.default_rng([seed, step]))
+        x = pictures.batch(generators(BATCH, seed, step), SIDE)
         for group in optimiser.param_groups:  # warm-up, then a cosine to zero
             group["lr"] = LR * min(1, (step + 1) / WARMUP) * (1 + math.cos(math.pi * step / steps)) / 2
         optimiser.zero_grad()

@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from finola_codec import Model
+from finola_codec.cli import main
 from tests.conftest import psnr
 
 
@@ -125,6 +127,46 @@ def test_existing_output_is_kept_without_force(shell: Shell, png: Path, tmp_path
     assert fin.read_bytes() != b"precious"
 
 
+@pytest.mark.parametrize("name", ["cat.png", "deep/../cat.png", "soft.png", "hard.png"])
+def test_the_input_is_never_overwritten(shell: Shell, png: Path, tmp_path: Path, name: str) -> None:
+    before = png.read_bytes()
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "hard.png").hardlink_to(png)
+    (tmp_path / "soft.png").symlink_to(png)
+    assert "is the input too" in shell.fails("encode", png, tmp_path / name, "--force")
+    assert "is the input too" in shell.fails("compare", png, tmp_path / name, "--force")
+    assert png.read_bytes() == before
+
+
+def test_another_input_is_not_overwritten_through_a_link(
+    shell: Shell, png: Path, photo: Image.Image, tmp_path: Path
+) -> None:
+    photo.save(tmp_path / "dog.png")
+    (tmp_path / "fin").mkdir()
+    (tmp_path / "fin" / "cat.fin").symlink_to(tmp_path / "dog.png")
+    arguments = ("encode", png, tmp_path / "dog.png", "--out-dir", tmp_path / "fin", "--force")
+    assert "is the input too" in shell.fails(*arguments)
+
+
+def test_standard_streams_of_one_file_are_refused(shell: Shell, png: Path) -> None:
+    before = png.read_bytes()
+    with png.open("rb") as source, png.open("ab") as target:
+        command = [sys.executable, "-m", "finola_codec", "encode", "-", "-", *shell.model]
+        done = subprocess.run(command, stdin=source, stdout=target, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, png.read_bytes()) == (2, before)
+    assert b"standard output: is the input too" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no /dev/stdout on this system")
+def test_dev_stdout_is_what_it_leads_to(shell: Shell, png: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"before")
+    with log.open("ab") as target:
+        command = [sys.executable, "-m", "finola_codec", "encode", str(png), "/dev/stdout", *shell.model]
+        assert subprocess.run(command, stdout=target, timeout=60).returncode == 0
+    assert log.read_bytes().startswith(b"before\xf1FIN")
+
+
 def test_bad_input_gets_one_line_and_leaves_nothing(shell: Shell, png: Path, tmp_path: Path) -> None:
     text = tmp_path / "notes.png"
     text.write_text("not a picture")
@@ -162,6 +204,52 @@ def test_wrong_usage(shell: Shell, png: Path, tmp_path: Path) -> None:
         done = shell(*arguments)
         assert done.returncode == 2
         assert b"Usage" in done.stderr
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "-1", "0"])
+@pytest.mark.parametrize("target", ["--target-bpp", "--target-psnr"])
+def test_targets_that_are_no_positive_numbers(png: Path, target: str, number: str) -> None:
+    done = CliRunner().invoke(main, ["encode", str(png), "out.fin", target, number])
+    assert done.exit_code == 2
+    assert "Invalid value" in done.output
+
+
+@pytest.mark.skipif(os.name != "posix", reason="shells close streams so on POSIX")
+@pytest.mark.parametrize(
+    ("closing", "arguments", "message"),
+    [
+        ("<&-", ["encode", "-", "out.fin"], "standard input: Bad file descriptor"),
+        (">&-", ["encode", "cat.png", "-"], "standard output: Bad file descriptor"),
+        (">&-", ["info", "cat.fin"], "Bad file descriptor"),
+        (">&-", ["--help"], "Bad file descriptor"),
+        ("2>&-", ["encode", "missing.png", "out.fin"], None),
+        ("<&- >&- 2>&-", ["info", "cat.fin"], None),
+    ],
+)
+def test_closed_streams_are_one_line(
+    shell: Shell, png: Path, tmp_path: Path, closing: str, arguments: list[str], message: str | None
+) -> None:
+    shell("encode", png, tmp_path / "cat.fin")
+    command = [sys.executable, "-m", "finola_codec", *arguments, *(shell.model if "encode" in arguments else [])]
+    done = subprocess.run(["sh", "-c", f'exec "$@" {closing}', "-", *command], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 2
+    assert done.stderr.decode() == (f"finola-codec: {message}\n" if message else "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="shells close streams so on POSIX")
+def test_closed_streams_that_are_not_needed_do_not_matter(shell: Shell, png: Path, tmp_path: Path) -> None:
+    shell("encode", png, tmp_path / "cat.fin")
+    command = [sys.executable, "-m", "finola_codec", "encode", str(png), str(tmp_path / "out.fin"), *shell.model]
+    assert subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "-", *command]).returncode == 0
+    assert (tmp_path / "out.fin").read_bytes() == (tmp_path / "cat.fin").read_bytes()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_help_on_a_full_disk_is_one_line() -> None:
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "finola_codec", "--help"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr) == (2, b"finola-codec: No space left on device\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")

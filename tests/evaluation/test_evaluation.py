@@ -16,7 +16,7 @@ from PIL import Image
 
 from finola_codec import Model
 from finola_codec.cli import main
-from finola_codec.errors import ConfigError
+from finola_codec.errors import ConfigError, ImageError
 from finola_codec.evaluation import pictures, sweep
 from finola_codec.evaluation.codecs import JPEG, KNOWN, PillowCodec, find
 from finola_codec.evaluation.compare import at_bytes
@@ -101,6 +101,10 @@ def test_resize_and_crop_are_the_papers_protocol(folder: Path) -> None:
     (_, _, picture) = pictures.find(str(folder))
     assert picture.read(resize=90).size == (90, 95)
     assert picture.read(resize=90, crop=64).size == (64, 64)
+    with pytest.raises(ImageError, match="less than the crop's 91"):
+        picture.read(resize=90, crop=91)
+    with pytest.raises(ImageError, match="would be resized to"):
+        picture.read(resize=10**6)
 
 
 def test_metadata_does_not_count(photo: Image.Image, tmp_path: Path) -> None:
@@ -181,3 +185,33 @@ def test_compare_command(folder: Path, tiny_model: Model, tmp_path: Path) -> Non
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
     assert Image.open(tmp_path / "sheet.png").size == (3 * 200 + 2 * 8, 218)
+
+
+def test_compare_turns_a_picture_upright(tiny_model: Model, photo: Image.Image, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo.crop((0, 0, 200, 100)).save(tmp_path / "a.jpg", exif=exif)
+    arguments = ["compare", str(tmp_path / "a.jpg"), str(tmp_path / "sheet.png"), "--model", str(tiny_model.folder)]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    assert Image.open(tmp_path / "sheet.png").size == (3 * 100 + 2 * 8, 218)
+
+
+def test_compare_writes_nothing_but_the_picture_to_standard_output(
+    folder: Path, tiny_model: Model, tmp_path: Path
+) -> None:
+    done = CliRunner().invoke(main, ["compare", str(folder / "a.png"), "-", "--model", str(tiny_model.folder)])
+    assert done.stdout_bytes.endswith(b"IEND\xaeB`\x82")
+
+
+def test_eval_complains_of_what_it_cannot_use(folder: Path, tiny_model: Model, tmp_path: Path) -> None:
+    (tmp_path / "published.json").write_text('{"curves": [1]}')
+    arguments = ["eval", str(folder / "bad.png"), "--out", str(tmp_path / "out"), "--codecs", "jpeg", "--no-html"]
+    arguments += ["--model", str(tiny_model.folder)]
+    for extra, message in (
+        ([], "no picture could be read"),
+        (["--published", str(tmp_path / "published.json")], "holds no published curves"),
+    ):
+        done = CliRunner().invoke(main, arguments + extra)
+        assert done.exit_code == 2, done.output
+        assert message in done.output

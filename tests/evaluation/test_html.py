@@ -11,6 +11,7 @@ from finola_codec import Model
 from finola_codec.cli import main
 from tests.evaluation.test_evaluation import folder  # noqa: F401  (a fixture)
 
+
 @pytest.fixture(scope="module")
 def page(folder: Path, tiny_model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
     out = tmp_path_factory.mktemp("report")

@@ -3,9 +3,10 @@
     python -m tests.fuzz.fuzz_decode MODEL SECONDS FILE...
 
 mutates the given .fin files: bytes anywhere, or header and payloads with checksums made valid again, so that
-what lies behind the checksums is reached too. Prints the slowest input and the peak memory; a failure is written to
-fuzz-failure.fin and raised. (Atheris guides by Python coverage, but the code of interest here is a few branches over
-NumPy and constriction, which it cannot see into; mutation with valid checksums reaches further.)
+what lies behind the checksums is reached too. A tenth differ only in where a payload ends, and must be refused. Prints
+the slowest input and the peak memory; a failure is written to fuzz-failure.fin and raised. (Atheris guides by
+Python coverage, but the code of interest here is a few branches over NumPy and constriction, which it cannot see
+into; mutation with valid checksums reaches further.)
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from finola_codec import FinolaError, Model, decode, load_model
 from finola_codec.codec import salvage
-from finola_codec.container import MODES, Header, pack, unpack
+from finola_codec.container import HYPER, MODES, VECTORS, Header, pack, unpack
 
 MAX_SECONDS, MAX_MEGABYTES, MAX_BYTES = 2.0, 300, 2**16
 
@@ -49,6 +50,17 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
         kind = rng.choice(kinds)
         chunks[kind] = _mutate_bytes(chunks[kind], rng)
     return pack(_mutate_header(header, rng), chunks)
+
+
+def bad_endings(data: bytes) -> list[bytes]:
+    """Copies with valid checksums, of which a range-coded payload has a word too many, or lacks its last, or all."""
+    header, chunks = unpack(data)
+    found = []
+    for kind in (HYPER, VECTORS):
+        whole = chunks[kind]
+        endings = {whole + bytes(4), whole + b"\x01\x02\x03\x04", whole[:-4], b""} - {whole}
+        found += [pack(header, chunks | {kind: ending}) for ending in sorted(endings)]
+    return found
 
 
 def _mutate_header(header: Header, rng: random.Random) -> Header:
@@ -87,10 +99,12 @@ def run(model: Model, corpus: list[bytes], seconds: float, seed: int = 0) -> Rep
     report.base_megabytes = _peak()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        data = mutate(rng.choice(corpus), rng)
+        data, ending = rng.choice(corpus), rng.random() < 0.1
+        data = rng.choice(bad_endings(data)) if ending else mutate(data, rng)
         began = time.perf_counter()
         try:
-            (decode if rng.random() < 0.7 else salvage)(data, model=model)
+            (decode if ending or rng.random() < 0.7 else salvage)(data, model=model)
+            assert not ending, "a payload that does not end where its content does was decoded"
             report.decoded += 1
         except FinolaError:
             pass

@@ -1,14 +1,16 @@
-"""A minute of fuzzing."""
+"""A minute of fuzzing, and what it tries too rarely."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from finola_codec import Model, encode
-from tests.fuzz.fuzz_decode import run
+from finola_codec import FormatError, Model, decode, encode
+from tests.fuzz.fuzz_decode import bad_endings, run
+from tests.golden.make import FOLDER
 
 SECONDS = float(os.environ.get("FINOLA_FUZZ_SECONDS", "60" if os.environ.get("CI") else "5"))
 
@@ -21,3 +23,10 @@ def test_only_our_errors_come_out(tiny_model: Model, photo: Image.Image) -> None
     report = run(tiny_model, corpus, SECONDS)
     assert report.inputs > 20 * SECONDS / 5
     assert 0 < report.decoded < report.inputs
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.fin")), ids=lambda path: path.name)
+def test_payloads_that_do_not_end_where_their_content_does_are_refused(path: Path) -> None:
+    for data in bad_endings(path.read_bytes()):
+        with pytest.raises(FormatError):
+            decode(data)

@@ -1,7 +1,8 @@
 """Print the fingerprint of every golden file, and of vectors coded here, as JSON; run by test_golden.py in many ways.
 
 ONNX Runtime and torch cannot be imported in this process: the integers must come without. With the argument
-``float`` the prior is computed in float32, as other learned codecs do it, to show that the test notices.
+``float`` the prior is computed in float32, as other learned codecs do it, to show that the test notices; with
+``python`` constriction cannot be imported either.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def coded(model: Model) -> str:
 
 def main() -> None:
     """Decode the integers of all golden files."""
-    for absent in ("onnxruntime", "torch"):
+    for absent in ("onnxruntime", "torch", *(["constriction"] if "python" in sys.argv else [])):
         sys.modules[absent] = None  # type: ignore[assignment]
     from finola_codec.codec import fingerprint
     from finola_codec.entropy import fixed

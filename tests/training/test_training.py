@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import csv
+import signal
+import subprocess
+import sys
+import tarfile
+import time
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -15,13 +21,14 @@ from PIL import Image
 
 from finola_codec import decode, encode, load_model
 from finola_codec.cli import main
-from finola_codec.errors import ConfigError
+from finola_codec.errors import ConfigError, TrainingError
 from finola_codec.profiles import FINOLA_TINY
+from finola_codec.training.cache import build_cache
 from finola_codec.training.config import TrainConfig, load_config
-from finola_codec.training.data import Pictures, build_cache
+from finola_codec.training.data import Pictures, generators
 from finola_codec.training.loop import start
 
-CONFIG = TrainConfig(FINOLA_TINY, steps=6, cooldown=2, batch=2, crop=64, held_out=1, validate_every=3, warmup=2)
+CONFIG = TrainConfig(FINOLA_TINY, steps=6, cooldown=0.4, batch=2, crop=64, held_out=1, validate_every=3)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +55,7 @@ def test_cache_holds_the_pictures(pictures: Pictures) -> None:
 
 
 def test_crops_come_from_the_generator_alone(pictures: Pictures) -> None:
-    first, again, other = (pictures.batch(3, 64, np.random.default_rng(s)) for s in (1, 1, 2))
+    first, again, other = (pictures.batch(generators(3, s), 64) for s in (1, 1, 2))
     assert first.shape == (3, 3, 64, 64)
     assert -0.5 <= first.min() < first.max() <= 0.5
     assert torch.equal(first, again)
@@ -59,7 +66,7 @@ def test_crops_are_reduced_up_to_the_factor_and_the_picture() -> None:
     ramp = np.broadcast_to(np.arange(160, dtype=np.uint8)[None, :, None], (160, 160, 3))
 
     def slopes(reduce: float, size: int) -> list[float]:
-        crops = Pictures([ramp], []).batch(24, size, np.random.default_rng(1), reduce) * 255
+        crops = Pictures([ramp], []).batch(generators(24, 1), size, reduce) * 255
         return [max(abs(c[0, 8, 16] - c[0, 8, 8]), abs(c[0, 16, 8] - c[0, 8, 8])).item() / 8 for c in crops]
 
     assert slopes(1.0, 64) == pytest.approx([1] * 24)
@@ -95,7 +102,7 @@ def test_a_run_is_not_overwritten(pictures: Pictures, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_training_lowers_the_loss(pictures: Pictures, tmp_path: Path) -> None:
-    config = replace(CONFIG, steps=300, cooldown=100, warmup=10, batch=4, lr=3e-3, ema=0.9)
+    config = replace(CONFIG, steps=300, cooldown=0.3, batch=4, lr=3e-3, ema=0.9)
     trainer = start(config, tmp_path / "run", pictures, resume=False)
     before = trainer.validate()[0]["loss"]  # at a low quality, where the tiny codec's few channels suffice
     trainer.train()
@@ -104,15 +111,35 @@ def test_training_lowers_the_loss(pictures: Pictures, tmp_path: Path) -> None:
 
 def test_outliers_are_skipped(pictures: Pictures, tmp_path: Path) -> None:
     trainer = start(replace(CONFIG, steps=50), tmp_path / "run", pictures, resume=False)
-    trainer.losses.extend([1e-6] * 30)
+    trainer.objectives.extend([1e-6] * 30)
     before = [p.clone() for p in trainer.codec.parameters()]
     trainer.train(max_steps=1)
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.codec.parameters(), strict=True))
 
 
+def test_a_run_that_has_diverged_ends(pictures: Pictures, tmp_path: Path) -> None:
+    trainer = start(replace(CONFIG, steps=500), tmp_path / "run", pictures)
+    with torch.no_grad():
+        trainer.codec.module.decoder.head.bias.fill_(torch.nan)
+    with pytest.raises(TrainingError, match="25 steps in a row had to be skipped"):
+        trainer.train()
+    assert trainer.step == 25
+
+
 def test_learning_rate_warms_up_and_cools_down() -> None:
-    config = TrainConfig(steps=100, cooldown=20, warmup=10, lr=1.0)
-    assert [config.rate(s) for s in (0, 4, 50, 79, 90, 99)] == pytest.approx([0.1, 0.5, 1, 1, 0.5, 0.05])
+    config = TrainConfig(steps=100, cooldown=0.2, warmup=0.1, lr=1.0)
+    rates = [config.rate(config.progress(step, 0)) for step in (0, 5, 50, 79, 90, 100)]
+    assert rates == pytest.approx([0.01, 0.51, 1, 1, 0.5, 0], abs=1e-9)
+
+
+def test_the_schedule_fits_the_minutes(pictures: Pictures, tmp_path: Path) -> None:
+    config = replace(CONFIG, minutes=0.05, cooldown=0.9, warmup=0.0)
+    trainer = start(config, tmp_path / "run", pictures)
+    trainer.train()
+    rows = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
+    assert trainer.progress == 1
+    assert 3 <= trainer.seconds < 10
+    assert float(rows[-1]["lr"]) < 0.5 * float(rows[0]["lr"])
 
 
 def test_configuration_files(tmp_path: Path) -> None:
@@ -120,10 +147,120 @@ def test_configuration_files(tmp_path: Path) -> None:
     path.write_text('steps = 7\n[profile]\nbase = "finola-tiny"\ndecoder_depth = 3\n')
     config = load_config(path)
     assert (config.steps, config.profile) == (7, replace(FINOLA_TINY, decoder_depth=3))
-    for text, message in (("stepz = 3", "unknown fields stepz"), ("steps =", "config.toml"), ('profile = "x"', "'x'")):
+    for text, message in (
+        ("stepz = 3", "unknown fields stepz"),
+        ("steps =", r"config\.toml"),
+        ('profile = "x"', "'x'"),
+        ('steps = "many"', r"config\.toml: steps is 'many', which is not of type int"),
+        ("crop = 60", r"config\.toml: crop is 60; it must be a multiple of the block, 16"),
+        ("batch = 0", "batch is 0; it must be at least 1"),
+        ("[profile]\nchannels = 3", "do not add up"),
+    ):
         path.write_text(text)
         with pytest.raises(ConfigError, match=message):
             load_config(path)
+
+
+def test_settings_of_the_command_line(tmp_path: Path) -> None:
+    config = load_config(settings=["profile=finola-tiny", "batch=4", "lr=1e-4", "profile.decoder_depth=3"])
+    assert (config.batch, config.lr, config.profile) == (4, 1e-4, replace(FINOLA_TINY, decoder_depth=3))
+    for setting, message in (("batch", "FIELD=VALUE"), ("batch=x", "--set batch=x: batch is 'x'"), ("x=1", "unknown")):
+        with pytest.raises(ConfigError, match=message):
+            load_config(settings=[setting])
+    assert load_config(start_from=FINOLA_TINY).lr < TrainConfig().lr
+
+
+def test_a_resumed_run_keeps_its_profile_and_its_files(pictures: Pictures, tmp_path: Path) -> None:
+    start(CONFIG, tmp_path / "run", pictures).train(max_steps=1)
+    before = (tmp_path / "run" / "config.json").read_text()
+    with pytest.raises(ConfigError, match="another profile"):
+        start(replace(CONFIG, profile=replace(FINOLA_TINY, decoder_depth=2)), tmp_path / "run", pictures, resume=True)
+    assert (tmp_path / "run" / "config.json").read_text() == before
+    assert load_config(resumed=tmp_path / "run") == CONFIG
+
+
+def test_more_residual_blocks_start_as_the_identity(pictures: Pictures, tmp_path: Path) -> None:
+    old = start(CONFIG, tmp_path / "old", pictures)
+    deeper = replace(FINOLA_TINY, decoder_depth=2, encoder_depths=(1, 2, 2), refine_depth=2)
+    new = start(replace(CONFIG, profile=deeper), tmp_path / "new", pictures, init=old.ema)
+    assert [r["loss"] for r in new.validate()] == pytest.approx([r["loss"] for r in old.validate()], rel=1e-3)
+    with pytest.raises(ConfigError, match="other sizes"):
+        start(replace(CONFIG, profile=replace(FINOLA_TINY, decoder_width=32)), tmp_path / "x", pictures, init=old.ema)
+
+
+def test_lists_of_paths_and_shards(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("\n".join(str(data / "deep" / f"{i}.png") for i in range(3)) + "\n\n")
+    with tarfile.open(tmp_path / "shard.tar", "w") as shard:
+        for i in range(4):
+            shard.add(data / "deep" / f"{i}.png", f"{i}.png")
+    for source, count in (("list.txt", 3), ("shard.tar", 4)):
+        build_cache(tmp_path / source, tmp_path / source[:4], 64)
+        opened = Pictures.open(tmp_path / source[:4], 0)
+        assert len(opened.train) == count
+        assert any((p == skimage.data.astronaut()[30:, 20:]).all() for p in opened.train if p.shape == (482, 492, 3))
+
+
+def test_a_cache_without_room_is_refused(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: Mock(free=1_000_000))
+    with pytest.raises(ConfigError, match=r"take 0\.0 GB and the disk has 0\.0 GB left; name a larger disk"):
+        build_cache(data, tmp_path / "cache", 64)
+
+
+def test_graphics_are_held_out_by_kind_and_never_reduced(tmp_path: Path) -> None:
+    for kind, count in (("graphics/charts", 20), ("graphics/text", 10), ("photos", 10)):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+        for i in range(count):
+            Image.new("RGB", (96, 80), (i, i, i)).save(tmp_path / "data" / kind / f"{i:02}.png")
+    build_cache(tmp_path / "data", tmp_path / "cache", 64)
+    opened = Pictures.open(tmp_path / "cache", 1)
+    assert (len(opened.train), len(opened.held_out), len(opened.graphics)) == (9, 1, 27)
+    assert {kind: len(images) for kind, images in opened.held_out_graphics.items()} == {"charts": 2, "text": 1}
+    assert opened.held_out_graphics_crops(16)["text"][0].shape == (1, 3, 80, 96)
+
+
+def _command(data: Path, run: Path, *extra: str) -> list[str]:
+    fields = ("profile=finola-tiny", "batch=2", "crop=64", "held_out=1", "validate_every=1000", "threads=1")
+    settings = [word for setting in fields for word in ("--set", setting)]
+    return ["train", str(data), "--out", str(run), *settings, *extra]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_signals_save_the_run(data: Path, tmp_path: Path, number: int, code: int) -> None:
+    run = tmp_path / "run"
+    process = subprocess.Popen([sys.executable, "-m", "finola_codec", *_command(data, run, "--steps", "100000")])
+    deadline = time.monotonic() + 120
+    while not (run / "log.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(3)
+    process.send_signal(number)
+    assert process.wait(60) == code
+    assert torch.load(run / "checkpoint.pt", weights_only=True)["step"] > 0
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_and_resume_exactly(data: Path, tmp_path: Path) -> None:
+    """With the same crops the losses differ by the noise of quantization alone."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
+    alone = [sys.executable]
+    for name, launcher, parts in (("one", alone, 1), ("two", torchrun, 1), ("again", torchrun, 2)):
+        for part in range(parts):
+            extra = ["--steps", "6"] + (["--max-steps", "3"] if part < parts - 1 else []) + ["--resume"] * (part > 0)
+            command = [
+                *launcher,
+                "-m",
+                "finola_codec",
+                *_command(data, tmp_path / name, *extra, "--accelerator", "cpu"),
+            ]
+            subprocess.run(command, check=True, capture_output=True, timeout=300)
+    rows = {name: list(csv.DictReader((tmp_path / name / "log.csv").open())) for name in ("one", "two", "again")}
+    assert all([int(r["step"]) for r in found] == [1, 2, 3, 4, 5, 6] for found in rows.values())
+    assert [r["loss"] for r in rows["again"]] == [r["loss"] for r in rows["two"]]
+    weights = {n: torch.load(tmp_path / n / "checkpoint.pt", weights_only=True)["codec"] for n in rows}
+    assert all(torch.equal(value, weights["again"][name]) for name, value in weights["two"].items())
+    one, two = ([float(r["loss"]) for r in rows[name]] for name in ("one", "two"))
+    assert two == pytest.approx(one, rel=0.05)
+    assert max(one) > 1.2 * min(one)  # the crops differ by more
 
 
 @pytest.mark.slow
