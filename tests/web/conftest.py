@@ -26,6 +26,7 @@ class _Isolated(SimpleHTTPRequestHandler):
     def end_headers(self) -> None:
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        self.send_header("Cache-Control", "no-store")  # tests write different files under one name
         super().end_headers()
 
     def log_message(self, format: str, *args: object) -> None:

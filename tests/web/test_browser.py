@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from PIL import Image
 
 from finola_codec import decode
+from finola_codec.container import ICC, LAYER, pack, unpack
 from tests.golden.make import FOLDER, HASHES
 
 EXPECTED = json.loads(HASHES.read_text())
@@ -65,8 +68,6 @@ def pixels(picture: Image.Image) -> np.ndarray:
 
 def decoded(page: Any, path: str) -> tuple[str, np.ndarray]:
     """The mode and the pixels (H, W, 4) of a file that the browser decodes."""
-    import base64
-
     found = page.execute_async_script(DECODE, path)
     assert isinstance(found, list), found
     width, height, mode, data = found
@@ -86,6 +87,74 @@ def test_pixels_are_within_one_level(page: Any, name: str) -> None:
     mode, found = decoded(page, f"/golden/{name}")
     assert mode == expected.mode
     assert np.abs(found - pixels(expected)).max() <= 1
+
+
+def layer(height: int, width: int, *, grey: bool, opaque: bool) -> np.ndarray:
+    """Noise (height, width, 4), where it is not transparent."""
+    rng = np.random.default_rng(3)
+    rgba = rng.integers(0, 256, (height, width, 4), np.uint8)
+    rgba[..., :3] = rgba[..., :1] if grey else rgba[..., :3]
+    rgba[..., 3] = 255 if opaque else 255 * (rgba[..., 3] > 100)
+    return rgba
+
+
+def webp(rgba: np.ndarray, **options: Any) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(rgba).save(out, "WEBP", **options)
+    return out.getvalue()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["medium.finola-base.fin", "grey.finola-base.fin", "transparent.finola-256.fin"])
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_layer_replaces_pixels_exactly(page: Any, site: Path, name: str, alone: bool) -> None:
+    data = (FOLDER / name).read_bytes()
+    header, chunks = unpack(data)
+    expected = pixels(decode(data))
+    rgba = layer(header.height, header.width, grey=header.mode == "L", opaque=alone)
+    if alone:
+        chunks = {kind: chunks[kind] for kind in chunks if kind > LAYER or kind == 3}
+    (site / "layer.fin").write_bytes(pack(header, chunks | {LAYER: webp(rgba, lossless=True, exact=True)}))
+    _, found = decoded(page, "/layer.fin")
+    there = rgba[..., 3] == 255
+    assert (found[there][:, :3] == rgba[there][:, :3]).all()
+    assert (found[..., 3] == expected[..., 3]).all()
+    assert np.abs(found[~there] - expected[~there]).max(initial=0) <= 1
+
+
+@pytest.mark.slow
+def test_a_layer_that_is_not_one_is_refused(page: Any, site: Path) -> None:
+    header, chunks = unpack((FOLDER / "medium.finola-base.fin").read_bytes())
+    good = layer(header.height, header.width, grey=False, opaque=False)
+    half = good.copy()
+    half[0, 0, 3] = 128
+    for damaged, reason in (
+        (webp(good, quality=90), "not a lossless WebP"),
+        (webp(half, lossless=True, exact=True), "pixels that a layer cannot have"),
+        (webp(good[1:], lossless=True), "does not fit"),
+        (webp(good, lossless=True)[:-500], "damaged"),
+    ):
+        (site / "layer.fin").write_bytes(pack(header, chunks | {LAYER: damaged}))
+        found = page.execute_async_script(DECODE, "/layer.fin")
+        assert isinstance(found, str)
+        assert found.startswith("FormatError: the layer")
+        assert reason in found
+
+
+@pytest.mark.slow
+def test_the_colours_of_a_profile_are_shown(page: Any, site: Path) -> None:
+    from PIL import ImageCms
+
+    header, chunks = unpack((FOLDER / "medium.finola-base.fin").read_bytes())
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    (site / "profile.fin").write_bytes(pack(header, chunks | {ICC: profile}))
+    assert page.execute_async_script(ELEMENT, {"src": "/profile.fin", "alt": ""})[0] == "load"
+    fetch = """
+        const done = arguments[0], shown = document.querySelector("fin-img").shadowRoot.querySelector("img");
+        fetch(shown.src).then((r) => r.arrayBuffer()).then((b) => done(Array.from(new Uint8Array(b))));"""
+    png = Image.open(io.BytesIO(bytes(page.execute_async_script(fetch))))
+    assert png.info["icc_profile"] == profile
+    assert np.abs(pixels(png) - pixels(decode((FOLDER / "medium.finola-base.fin").read_bytes()))).max() <= 1
 
 
 @pytest.mark.slow
