@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finola_codec import container, images
-from finola_codec.container import ALPHA, CHECKS, EXIF, HYPER, ICC, VECTORS, Header
+from finola_codec.container import ALPHA, CHECKS, EXIF, HYPER, ICC, LAYER, VECTORS, Header
 from finola_codec.entropy.exact import Payloads
 from finola_codec.entropy.fixed import Integers
 from finola_codec.errors import ConfigError, FormatError, ModelError
@@ -34,6 +34,7 @@ def encode(
     target_bpp: float | None = None,
     target_bytes: int | None = None,
     target_psnr: float | None = None,
+    lossless: bool = False,
     max_pixels: int | None = container.DEFAULT_MAX_PIXELS,
 ) -> bytes:
     """Encode a picture as the bytes of a .fin file.
@@ -41,7 +42,8 @@ def encode(
     ``quality`` runs from 1 to 100. Instead of it one target may be given: ``target_bpp`` (bits per pixel) or
     ``target_bytes`` for the best quality that does not exceed it, ``target_psnr`` (dB, RGB) for the lowest
     quality that reaches it. ``effort`` 0 rounds, 1 to 6 choose every number by what it costs and brings, 7 to 9 also
-    refine the vectors by gradient descent (2, 5 and 12 iterations; they need the extra ``[train]``).
+    refine the vectors by gradient descent (2, 5 and 12 iterations; they need the extra ``[train]``). A ``lossless``
+    file has every pixel exactly, as a layer of lossless WebP and no learned part: neither quality nor target applies.
 
     Raises :class:`ConfigError` for a quality or effort out of range, for two targets, and for a target that makes no
     sense or that no quality meets; :class:`LimitError` for a picture that :func:`decode` would refuse under the same
@@ -61,6 +63,8 @@ def encode(
     _check_limits(planes.pixels.shape[1], planes.pixels.shape[0], model, max_pixels)
     del image  # a caller that keeps no picture of its own has its memory back
     extras = _extras(planes)
+    if lossless:
+        return _lossless(model, planes, extras)
 
     def attempt(quality: int) -> _Encoded:
         return _encode(model, planes, extras, quality, effort)
@@ -91,9 +95,11 @@ def decode(
     :class:`ModelError` where the model is missing or is not the one that the file was written with.
     """
     header, chunks = container.unpack(data, max_pixels)
+    if HYPER not in chunks:
+        return _picture(header, chunks, _layer_alone(header, chunks))
     model = _model_of(header, model, threads)
     grid = _grid(header, model, max_pixels)
-    return _picture(header, chunks, model, _integers(header, chunks, model, grid))
+    return _picture(header, chunks, _synthesised(header, model, _integers(header, chunks, model, grid)))
 
 
 def salvage(
@@ -110,9 +116,11 @@ def salvage(
     intact.
     """
     header, chunks, problems = container.salvage(data, max_pixels)
+    if HYPER not in chunks:
+        return _picture(header, chunks, _layer_alone(header, chunks)), problems
     model = _model_of(header, model, threads)
     y, problem = _recovered(header, chunks, model, _grid(header, model, max_pixels))
-    return _picture(header, chunks, model, y), problems + ([problem] if problem else [])
+    return _picture(header, chunks, _synthesised(header, model, y)), problems + ([problem] if problem else [])
 
 
 @dataclass(frozen=True)
@@ -163,13 +171,22 @@ def fingerprint(
 ) -> str:
     """SHA-256, in hexadecimal, of the integers that a .fin file decodes to: the same on every machine.
 
-    They are those before any floating point: the C-vectors (h, w, C) with 12 fractional bits, as little-endian int32.
-    Raises what :func:`decode` raises.
+    They are those before any floating point: the C-vectors (h, w, C) with 12 fractional bits, as little-endian int32. A
+    lossless file has none. Raises what :func:`decode` raises.
     """
     header, chunks = container.unpack(data, max_pixels)
+    if HYPER not in chunks:
+        return hashlib.sha256(b"").hexdigest()
     model = _model_of(header, model, threads=0)
     grid = _grid(header, model, max_pixels)
     return hashlib.sha256(_integers(header, chunks, model, grid).astype("<i4").tobytes()).hexdigest()
+
+
+def _lossless(model: Model, planes: Planes, extras: dict[int, bytes]) -> bytes:
+    height, width = planes.pixels.shape[:2]
+    layer = np.dstack([planes.pixels, np.full((height, width), 255, np.uint8)])
+    header = Header(model.id, width, height, planes.mode, QUALITIES)
+    return container.pack(header, {LAYER: images.pack_layer(layer)} | extras)
 
 
 @dataclass(frozen=True)
@@ -255,9 +272,21 @@ def _recovered(
         return y, f"{intact} of {model.prior.parts(grid)} parts of the vectors were recovered"
 
 
-def _picture(header: Header, chunks: Mapping[int, bytes], model: Model, y: Integers) -> Image.Image:
-    pixels = model.pixels.synthesise(y, header.quality, header.height, header.width)
-    del y
+def _synthesised(header: Header, model: Model, y: Integers) -> NDArray[np.uint8]:
+    return model.pixels.synthesise(y, header.quality, header.height, header.width)
+
+
+def _layer_alone(header: Header, chunks: Mapping[int, bytes]) -> NDArray[np.uint8]:
+    """The pixels (H, W, 3) under a layer that covers everything: there is nothing else to see."""
+    if not (images.unpack_layer(chunks[LAYER], header.height, header.width)[:, :, 3] == 255).all():
+        raise FormatError("the layer does not cover the picture, and there are no vectors beneath it")
+    return np.zeros((header.height, header.width, 3), np.uint8)
+
+
+def _picture(header: Header, chunks: Mapping[int, bytes], pixels: NDArray[np.uint8]) -> Image.Image:
+    if LAYER in chunks:
+        layer = images.unpack_layer(chunks[LAYER], header.height, header.width)
+        pixels = np.where(layer[:, :, 3:] == 255, layer[:, :, :3], pixels)
     alpha = None
     if header.mode.endswith("A"):  # missing only where a damaged file is salvaged
         alpha = images.unpack_alpha(chunks.get(ALPHA, images.OPAQUE), header.height, header.width)

@@ -26,6 +26,7 @@ DESCRIPTIVE = {
     *(0x8769, 0x8825),
 }
 SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}  # of the ICC profiles that fit a mode
+MAX_LAYER_SIDE = 16_383  # as WebP has it
 PNG_LEVEL = 2  # a third of the time of the default, 6, for files 4 % larger
 OPAQUE = b""  # the alpha chunk of a picture that has alpha but is opaque everywhere
 
@@ -120,6 +121,35 @@ def unpack_alpha(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
             return np.asarray(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise FormatError(f"the alpha plane is damaged: {error}") from error
+
+
+def pack_layer(layer: NDArray[np.uint8]) -> bytes:
+    """A layer (H, W, 4) of RGBA pixels, losslessly: a WebP file.
+
+    Raises :class:`ImageError` for a side longer than WebP allows.
+    """
+    if max(layer.shape[:2]) > MAX_LAYER_SIDE:
+        height, width = layer.shape[:2]
+        raise ImageError(f"{width} x {height} pixels: lossless pictures have sides of {MAX_LAYER_SIDE} pixels at most")
+    out = io.BytesIO()
+    Image.fromarray(layer, "RGBA").save(out, "WEBP", lossless=True, quality=100, method=6, exact=False)
+    return out.getvalue()
+
+
+def unpack_layer(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
+    """The layer (height, width, 4). Raises :class:`FormatError` where ``data`` is not such a layer."""
+    if data[:4] != b"RIFF" or data[8:16] != b"WEBPVP8L":  # lossy ones decode differently from place to place
+        raise FormatError("the layer is not a lossless WebP file")
+    try:
+        with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
+            if image.size != (width, height):
+                raise FormatError("the layer does not fit the picture")
+            layer = np.asarray(image.convert("RGBA"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise FormatError(f"the layer is damaged: {error}") from error
+    if not np.isin(layer[:, :, 3], (0, 255)).all():
+        raise FormatError("the layer has pixels that are neither opaque nor transparent")
+    return layer
 
 
 def save(image: Image.Image, target: BinaryIO, suffix: str) -> None:
