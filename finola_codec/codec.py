@@ -22,7 +22,7 @@ from finola_codec.quality import QUALITIES
 from finola_codec.runtime.model import DEFAULT_MODEL, Model, find_model, load_model
 
 DEFAULT_EFFORT, MAX_EFFORT = 5, 9
-REFINEMENTS = {7: 2, 8: 5, 9: 12}  # iterations of gradient descent by effort
+REFINEMENTS = {7: 2, 8: 5, 9: 12}  # the iterations of gradient descent at each of these efforts
 
 
 def encode(
@@ -61,7 +61,7 @@ def encode(
     model = model if isinstance(model, Model) else load_model(model)
     planes = images.to_planes(image)
     _check_limits(planes.pixels.shape[1], planes.pixels.shape[0], model, max_pixels)
-    del image  # a caller that keeps no picture of its own has its memory back
+    del image  # frees the picture's memory where the caller keeps no reference
     extras = _extras(planes)
     if lossless:
         return _lossless(model, planes, extras)
@@ -86,7 +86,7 @@ def decode(
     max_pixels: int | None = container.DEFAULT_MAX_PIXELS,
     threads: int = 0,
 ) -> Image.Image:
-    """Decode the bytes of a .fin file; its ICC profile and EXIF are in the picture's ``info``.
+    """Decode the bytes of a .fin file. The picture's ``info`` has its ICC profile and EXIF.
 
     Without a ``model``, the one that the file names is looked for among those that are installed. ``threads`` is how
     many CPU threads the transforms of a model that is opened here use, 0 for all; a :class:`Model` has its own.
@@ -129,7 +129,7 @@ class Info:
 
     width: int  # pixels
     height: int  # pixels
-    mode: str  # of the picture: RGB, L, RGBA or LA
+    mode: str  # RGB, L, RGBA or LA
     quality: int  # 1..100
     model: str | None  # name of the model, None where it is not installed
     model_id: str  # 8 hexadecimal digits
@@ -139,7 +139,7 @@ class Info:
 
 
 def info(data: bytes) -> Info:
-    """What a .fin file says of itself, without decoding it. Raises :class:`FormatError` as :func:`decode` does.
+    """Return what a .fin file says of itself, without decoding it. Raises :class:`FormatError` as :func:`decode` does.
 
     >>> found = info(encode(Image.new("L", (40, 30)), quality=20))
     >>> found.width, found.height, found.mode, found.quality, found.model
@@ -169,7 +169,7 @@ def fingerprint(
     model: Model | str | Path | None = None,
     max_pixels: int | None = container.DEFAULT_MAX_PIXELS,
 ) -> str:
-    """SHA-256, in hexadecimal, of the integers that a .fin file decodes to: the same on every machine.
+    """Return the SHA-256, in hexadecimal, of the integers that a .fin file decodes to: the same on every machine.
 
     They are those before any floating point: the C-vectors (h, w, C) with 12 fractional bits, as little-endian int32. A
     lossless file has none. Raises what :func:`decode` raises.
@@ -203,7 +203,9 @@ def _encode(model: Model, planes: Planes, extras: dict[int, bytes], quality: int
     if effort in REFINEMENTS:
         y, price = _refined(model, planes.pixels, y, quality, REFINEMENTS[effort])
     z = model.pixels.hyper(y, quality)
-    payloads = model.prior.encode(y, z, quality, price, out=y.view(np.int32))  # large pictures would not fit twice
+    payloads = model.prior.encode(
+        y, z, quality, price, out=y.view(np.int32)
+    )  # in place: large pictures would not fit twice
     chunks = {HYPER: payloads.hyper, VECTORS: payloads.vectors}
     if checks := container.checks(payloads.vectors):
         chunks[CHECKS] = checks
@@ -214,7 +216,7 @@ def _encode(model: Model, planes: Planes, extras: dict[int, bytes], quality: int
 def _refined(
     model: Model, pixels: NDArray[np.uint8], y: NDArray[np.float32], quality: int, iterations: int
 ) -> tuple[NDArray[np.float32], float]:
-    """Refined vectors, and the price of an error that they are coded with."""
+    """Return refined vectors, and the price of an error that they are coded with."""
     try:
         from finola_codec.nn.refine import refine  # the one place where encoding may need torch
     except ModuleNotFoundError as error:
@@ -244,14 +246,14 @@ def _check_targets(**targets: float | None) -> None:
 
 
 def _check_limits(width: int, height: int, model: Model, max_pixels: int | None) -> None:
-    """The limits of :func:`decode`, before anything is written that it would refuse."""
+    """Apply the limits of :func:`decode` before anything is written that it would refuse."""
     container.check_size(width, height, max_pixels)
     rows, columns = model.pixels.grid(height, width)
     container.check_cover(rows * columns * model.profile.block**2, max_pixels)
 
 
 def _grid(header: Header, model: Model, max_pixels: int | None) -> tuple[int, int]:
-    """Rows and columns of C-vectors, which must not cover too much."""
+    """Return the rows and columns of C-vectors, which must not cover too much."""
     _check_limits(header.width, header.height, model, max_pixels)
     return model.pixels.grid(header.height, header.width)
 
@@ -263,7 +265,7 @@ def _integers(header: Header, chunks: Mapping[int, bytes], model: Model, grid: t
 def _recovered(
     header: Header, chunks: Mapping[int, bytes], model: Model, grid: tuple[int, int]
 ) -> tuple[Integers, str | None]:
-    """What is intact of the vectors, and what is wrong with the rest."""
+    """Return what is intact of the vectors, and what is wrong with the rest."""
     vectors = chunks.get(VECTORS, b"")
     try:
         return model.prior.decode(chunks[HYPER], vectors, grid, header.quality), None
@@ -277,7 +279,7 @@ def _synthesised(header: Header, model: Model, y: Integers) -> NDArray[np.uint8]
 
 
 def _layer_alone(header: Header, chunks: Mapping[int, bytes]) -> NDArray[np.uint8]:
-    """The pixels (H, W, 3) under a layer that covers everything: there is nothing else to see."""
+    """Return pixels (H, W, 3) of no importance, after checking that the layer covers all of them."""
     if not (images.unpack_layer(chunks[LAYER], header.height, header.width)[:, :, 3] == 255).all():
         raise FormatError("the layer does not cover the picture, and there are no vectors beneath it")
     return np.zeros((header.height, header.width, 3), np.uint8)
@@ -305,7 +307,7 @@ def _extras(planes: Planes) -> dict[int, bytes]:
 
 
 def _largest_within(attempt: Callable[[int], bytes], limit: int) -> bytes:
-    """The file of the highest quality that has at most ``limit`` bytes, by bisection."""
+    """Find the file of the highest quality that has at most ``limit`` bytes, by bisection."""
     best, low, high = None, 1, QUALITIES
     while low <= high:
         middle = (low + high) // 2
@@ -320,7 +322,7 @@ def _largest_within(attempt: Callable[[int], bytes], limit: int) -> bytes:
 
 
 def _first_reaching(attempt: Callable[[int], tuple[float, bytes]], psnr: float) -> bytes:
-    """The file of the lowest quality that reaches ``psnr``, by bisection."""
+    """Find the file of the lowest quality that reaches ``psnr``, by bisection."""
     best, low, high = None, 1, QUALITIES
     while low <= high:
         middle = (low + high) // 2

@@ -15,7 +15,7 @@ from finola_codec.errors import ConfigError
 from finola_codec.evaluation import rd
 from finola_codec.files import write_whole
 
-matplotlib.use("Agg")  # files, never a window
+matplotlib.use("Agg")  # draws into files and never opens a window
 
 METRICS = ("psnr", "psnr_y", "ssim", "ms_ssim")
 COLUMNS = ("bytes", "bpp", *METRICS, "encode_s", "decode_s")
