@@ -93,7 +93,7 @@ class Pixels:
         return y
 
     def hyper(self, y: Floats, quality: int) -> Floats | None:
-        """Transform C-vectors (h, w, C) into hyper vectors (ceil(h/p), ceil(w/p), C_hyper); None for a model without."""
+        """Transform C-vectors (h, w, C) into hyper vectors (ceil(h/p), ceil(w/p), C_hyper), or None."""
         if self._paths.hyper_encoder is None:
             return None
         anchors, patch = mix(quality, self._profile.anchors), self._patch
