@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from finola_codec.batch import folder as batch
 from finola_codec import Model, decode
+from finola_codec.batch import folder as batch
 from finola_codec.cli import main
 
 

@@ -7,9 +7,9 @@ import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from finola_codec.batch import journal
-from finola_codec.batch.journal import Line
+from finola_codec import journal
 from finola_codec.errors import ConfigError
+from finola_codec.journal import Line
 
 MANIFEST = "manifest.jsonl"
 STARTED = "manifest.started.jsonl"  # what a run has begun; stays only where one did not end as it should
