@@ -282,7 +282,13 @@ def test_a_signal_ends_the_workers_and_the_run_can_go_on(
         (source / f"{i}.png").hardlink_to(source / "0.png")
     arguments = ["batch", "encode", str(source), str(target), "--model", str(tiny_model.folder), "--workers", "2"]
     command = [sys.executable, "-m", "finola_codec", *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     while not list(target.glob("*.fin")):
         time.sleep(0.05)
     workers = children(process.pid)
