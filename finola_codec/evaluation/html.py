@@ -23,7 +23,7 @@ from finola_codec.files import write_whole
 from finola_codec.parallel import Engine
 
 PAGE = Path(__file__).parent / "page"
-GALLERY_QUALITY = 30  # of our first model; sets the bytes that the others are given
+GALLERY_QUALITY = 30  # quality of our first model, whose bytes the other codecs are given
 
 Gallery = dict[str, dict[str, dict[str, Any]]]  # picture -> codec -> file, bytes, psnr
 

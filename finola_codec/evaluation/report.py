@@ -15,7 +15,7 @@ from finola_codec.errors import ConfigError
 from finola_codec.evaluation import rd
 from finola_codec.files import write_whole
 
-matplotlib.use("Agg")  # files, never a window
+matplotlib.use("Agg")  # draws into files and never opens a window
 
 METRICS = ("psnr", "psnr_y", "ssim", "ms_ssim")
 COLUMNS = ("bytes", "bpp", *METRICS, "encode_s", "decode_s")
@@ -73,7 +73,7 @@ def _plot(
     if metric == "psnr":
         axes.set_ylim(22, 44)
     axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))  # beside the curves, not over them
     for suffix in ("png", "svg"):
         file = io.BytesIO()
         figure.savefig(file, format=suffix, dpi=120, bbox_inches="tight")

@@ -25,7 +25,7 @@ from finola_codec.runtime.model import load_model
 RESULTS = "results.jsonl"
 KEY = ("image", "resize", "crop", "codec", "model_id", "model_sha256", "format", "effort", "setting")
 Record = dict[str, Any]
-Key = tuple[Any, ...]  # of the fields KEY
+Key = tuple[Any, ...]  # the values of the fields KEY
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Plan:
     models: tuple[str, ...]
     resize: int | None = None
     crop: int | None = None
-    efforts: tuple[int, ...] = (DEFAULT_EFFORT,)  # of the models
+    efforts: tuple[int, ...] = (DEFAULT_EFFORT,)  # efforts of our models
     qualities: tuple[int, ...] = FinolaCodec.settings
 
     def open(self, threads: int = 0) -> list[ImageCodec]:

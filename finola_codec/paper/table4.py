@@ -17,12 +17,12 @@ from finola_codec.parallel import Engine
 from finola_codec.quality import QUALITIES
 from finola_codec.runtime.model import load_model
 
-BPP = 0.19  # at which the paper reports
+BPP = 0.19  # the rate at which the paper reports
 PROTOCOLS = {"kodak": (None, None), "imagenet": (256, 256)}  # shorter side, centre crop
 PAPER = {
     "kodak": (25.6, 24.0),
     "imagenet": (24.9, None),
-}  # FINOLA's PSNR at 0.19, JPEG's at 0.20, as the paper has them
+}  # the paper's PSNR of FINOLA at 0.19 bpp and of JPEG at 0.20 bpp
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Table4:
     quality: int
     bpp: float
     psnr: float
-    jpeg: float | None  # at 0.19, None where JPEG does not go so low
-    jpeg_at_ours: float | None  # at our rate
-    fixed_bpp: float  # of the same integers in codes of fixed length for each channel
+    jpeg: float | None  # at 0.19 bpp; None where JPEG does not go so low
+    jpeg_at_ours: float | None  # JPEG's PSNR at our rate
+    fixed_bpp: float  # rate of the same integers in codes of a fixed length for each channel
 
     @property
     def saved(self) -> float:

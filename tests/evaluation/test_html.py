@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,6 @@ from click.testing import CliRunner
 from finola_codec import Model
 from finola_codec.cli import main
 from tests.evaluation.test_evaluation import folder  # noqa: F401  (a fixture)
-
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-         "--disable-background-networking", "--disable-component-update", "--window-size=1200,1600")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -31,22 +27,6 @@ def test_the_folder_is_complete(page: Path) -> None:
     for name in ("plotly.min.js", "data.js", "report.js", "report.css"):
         assert (page.parent / name).exists()
     assert len(list((page.parent / "images").iterdir())) == 2 * 4
-
-
-@pytest.fixture(scope="module")
-def browser():
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("no chromium and chromedriver on this machine")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield opened
-    opened.quit()
 
 
 @pytest.mark.slow

@@ -1,0 +1,182 @@
+"""The JavaScript package in a real browser, against the Python package."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from finola_codec import decode
+from finola_codec.container import ICC, LAYER, pack, unpack
+from tests.golden.make import FOLDER, HASHES
+
+EXPECTED = json.loads(HASHES.read_text())
+TIMEOUT = 120  # seconds; only a hang takes so long
+
+DECODE = """
+const done = arguments[arguments.length - 1];
+(async () => {
+  const { decode } = await import("/finola-codec.js");
+  const picture = await decode(await fetch(arguments[0]));
+  let text = "";
+  for (let i = 0; i < picture.data.length; i += 8192) {
+    text += String.fromCharCode(...picture.data.subarray(i, i + 8192));
+  }
+  return [picture.width, picture.height, picture.mode, btoa(text)];
+})().then(done, (error) => done(`${error.name}: ${error.message}`));
+"""
+INTEGERS = """
+const done = arguments[arguments.length - 1];
+(async () => {
+  const { fingerprint } = await import("/integers.js");
+  const { Models } = await import("/models.js");
+  const { unpack } = await import("/container.js");
+  const models = (window.models ??= new Models(new URL("/models/", location.href)));
+  const data = new Uint8Array(await (await fetch(arguments[0])).arrayBuffer());
+  return fingerprint(data, await models.find(unpack(data).header.modelId));
+})().then(done, (error) => done(`${error.name}: ${error.message}`));
+"""
+ELEMENT = """
+const done = arguments[arguments.length - 1];
+import("/fin-img.js").then(() => {
+  const image = document.createElement("fin-img");
+  for (const [name, value] of Object.entries(arguments[0])) image.setAttribute(name, value);
+  const tell = (event) => done([event.type, event.message ?? "", image.naturalWidth, image.complete]);
+  image.addEventListener("load", tell);
+  image.addEventListener("error", tell);
+  document.body.replaceChildren(image);
+});
+"""
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, address: str) -> Any:
+    browser.set_script_timeout(TIMEOUT)
+    browser.get(f"{address}/golden/")
+    return browser
+
+
+def pixels(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture.convert("RGBA")).astype(int)
+
+
+def decoded(page: Any, path: str) -> tuple[str, np.ndarray]:
+    """The mode and the pixels (H, W, 4) of a file that the browser decodes."""
+    found = page.execute_async_script(DECODE, path)
+    assert isinstance(found, list), found
+    width, height, mode, data = found
+    return mode, np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4).astype(int)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_integers_are_those_of_the_hashes(page: Any, name: str) -> None:
+    assert page.execute_async_script(INTEGERS, f"/golden/{name}") == EXPECTED[name]["integers"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(name for name in EXPECTED if not name.startswith(("extreme", "large"))))
+def test_pixels_are_within_one_level(page: Any, name: str) -> None:
+    expected = decode((FOLDER / name).read_bytes())
+    mode, found = decoded(page, f"/golden/{name}")
+    assert mode == expected.mode
+    assert np.abs(found - pixels(expected)).max() <= 1
+
+
+def layer(height: int, width: int, *, grey: bool, opaque: bool) -> np.ndarray:
+    """Noise (height, width, 4), where it is not transparent."""
+    rng = np.random.default_rng(3)
+    rgba = rng.integers(0, 256, (height, width, 4), np.uint8)
+    rgba[..., :3] = rgba[..., :1] if grey else rgba[..., :3]
+    rgba[..., 3] = 255 if opaque else 255 * (rgba[..., 3] > 100)
+    return rgba
+
+
+def webp(rgba: np.ndarray, **options: Any) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(rgba).save(out, "WEBP", **options)
+    return out.getvalue()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["medium.finola-base.fin", "grey.finola-base.fin", "transparent.finola-256.fin"])
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_layer_replaces_pixels_exactly(page: Any, site: Path, name: str, alone: bool) -> None:
+    data = (FOLDER / name).read_bytes()
+    header, chunks = unpack(data)
+    expected = pixels(decode(data))
+    rgba = layer(header.height, header.width, grey=header.mode == "L", opaque=alone)
+    if alone:
+        chunks = {kind: chunks[kind] for kind in chunks if kind > LAYER or kind == 3}
+    (site / "layer.fin").write_bytes(pack(header, chunks | {LAYER: webp(rgba, lossless=True, exact=True)}))
+    _, found = decoded(page, "/layer.fin")
+    there = rgba[..., 3] == 255
+    assert (found[there][:, :3] == rgba[there][:, :3]).all()
+    assert (found[..., 3] == expected[..., 3]).all()
+    assert np.abs(found[~there] - expected[~there]).max(initial=0) <= 1
+
+
+@pytest.mark.slow
+def test_a_layer_that_is_not_one_is_refused(page: Any, site: Path) -> None:
+    header, chunks = unpack((FOLDER / "medium.finola-base.fin").read_bytes())
+    good = layer(header.height, header.width, grey=False, opaque=False)
+    half = good.copy()
+    half[0, 0, 3] = 128
+    for damaged, reason in (
+        (webp(good, quality=90), "not a lossless WebP"),
+        (webp(half, lossless=True, exact=True), "pixels that a layer cannot have"),
+        (webp(good[1:], lossless=True), "does not fit"),
+        (webp(good, lossless=True)[:-500], "damaged"),
+    ):
+        (site / "layer.fin").write_bytes(pack(header, chunks | {LAYER: damaged}))
+        found = page.execute_async_script(DECODE, "/layer.fin")
+        assert isinstance(found, str)
+        assert found.startswith("FormatError: the layer")
+        assert reason in found
+
+
+@pytest.mark.slow
+def test_the_colours_of_a_profile_are_shown(page: Any, site: Path) -> None:
+    from PIL import ImageCms
+
+    header, chunks = unpack((FOLDER / "medium.finola-base.fin").read_bytes())
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    (site / "profile.fin").write_bytes(pack(header, chunks | {ICC: profile}))
+    assert page.execute_async_script(ELEMENT, {"src": "/profile.fin", "alt": ""})[0] == "load"
+    fetch = """
+        const done = arguments[0], shown = document.querySelector("fin-img").shadowRoot.querySelector("img");
+        fetch(shown.src).then((r) => r.arrayBuffer()).then((b) => done(Array.from(new Uint8Array(b))));"""
+    png = Image.open(io.BytesIO(bytes(page.execute_async_script(fetch))))
+    assert png.info["icc_profile"] == profile
+    assert np.abs(pixels(png) - pixels(decode((FOLDER / "medium.finola-base.fin").read_bytes()))).max() <= 1
+
+
+@pytest.mark.slow
+def test_the_element_loads_a_picture(page: Any) -> None:
+    source = {"src": "/golden/medium.finola-base.fin", "alt": "An astronaut", "width": "100"}
+    assert page.execute_async_script(ELEMENT, source) == ["load", "", 301, True]
+    shown = "const i = document.querySelector('fin-img').shadowRoot.querySelector('img');"
+    assert page.execute_script(f"{shown} return [i.alt, i.naturalWidth, i.width]") == ["An astronaut", 301, 100]
+
+
+@pytest.mark.slow
+def test_what_cannot_be_decoded_ends_in_an_error_event(page: Any, site: Path) -> None:
+    data = bytearray((FOLDER / "small.finola-base.fin").read_bytes())
+    (site / "cut.fin").write_bytes(data[:400])
+    data[-100] ^= 1
+    (site / "damaged.fin").write_bytes(data)
+    for path, reason in (
+        ("/damaged.fin", "the vectors chunk is damaged: its checksum does not match"),
+        ("/cut.fin", "truncated within the vectors chunk"),
+        ("/absent.fin", "404"),
+        ("/models/index.json", "not a .fin file"),
+    ):
+        event, message, width, complete = page.execute_async_script(ELEMENT, {"src": path, "alt": ""})
+        assert (event, width, complete) == ("error", 0, True)
+        assert reason in message

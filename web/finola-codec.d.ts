@@ -1,0 +1,54 @@
+/** What a page decodes .fin pictures with. */
+
+export type Mode = "RGB" | "L" | "RGBA" | "LA";
+
+/** A decoded picture. */
+export interface Picture {
+  width: number;
+  height: number;
+  mode: Mode;
+  quality: number;
+  /** (height, width, 4): RGBA, not premultiplied, in the colours of `icc`, or sRGB where that is null. */
+  data: Uint8ClampedArray<ArrayBuffer>;
+  icc: Uint8Array | null;
+  exif: Uint8Array | null;
+}
+
+/** What a .fin file says of itself. */
+export interface Info {
+  width: number;
+  height: number;
+  mode: Mode;
+  quality: number;
+  /** 8 hexadecimal digits. */
+  modelId: string;
+  bytes: number;
+  /** Bits per pixel of the whole file. */
+  bpp: number;
+  /** Bytes of each chunk's payload, by its name. */
+  chunks: Record<string, number>;
+}
+
+export interface DecodeOptions {
+  /** The largest picture that is decoded; 178,956,970 pixels by default. */
+  maxPixels?: number;
+  /** Is given what can be shown of a stream that has not ended yet. It has not been checked. */
+  onPreview?: (picture: Picture) => void;
+  signal?: AbortSignal;
+}
+
+export type Source = Uint8Array | ArrayBuffer | Blob | Response | ReadableStream<Uint8Array>;
+
+/** Decode a .fin file in a worker. Rejects with a {@link FinolaError}. */
+export function decode(source: Source, options?: DecodeOptions): Promise<Picture>;
+
+/** What a .fin file says of itself, without decoding it. Throws a {@link FormatError}. */
+export function info(data: Uint8Array | ArrayBuffer): Info;
+
+/** Say where models and ONNX Runtime are, before anything is decoded; by default they are beside the package. */
+export function configure(where: { models?: string | URL; runtime?: string | URL }): void;
+
+export class FinolaError extends Error {}
+export class ModelError extends FinolaError {}
+export class FormatError extends FinolaError {}
+export class LimitError extends FormatError {}

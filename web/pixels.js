@@ -1,0 +1,166 @@
+/** The transform from vectors to pixels, by ONNX Runtime, a window at a time. */
+
+import { ONE, clip, round } from "./fixed.js";
+import { windows } from "./windows.js";
+
+const WINDOW = 2 ** 19; // pixels that are synthesised at once; bounds memory
+const GROWN_AT_ONCE = 4; // vectors of a tile codec that are grown together: their map is large
+
+/**
+ * What runs the graphs: the part of onnxruntime-web that is used here.
+ * @typedef {object} Runtime
+ * @property {{create(bytes: Uint8Array, options?: object): Promise<any>}} InferenceSession
+ * @property {new (type: "float32", data: Float32Array, shape: number[]) => any} Tensor
+ */
+
+/** A map of features, the channels first: (channels, height, width). */
+class FeatureMap {
+  constructor(channels, height, width, data = new Float32Array(channels * height * width)) {
+    this.channels = channels;
+    this.height = height;
+    this.width = width;
+    this.data = data;
+  }
+
+  /** Copy `count` columns of all rows of `from`, from column `first`, to the column `at` and row `top` of this map. */
+  paste(from, first, count, top, at, rows = from.height, firstRow = 0) {
+    for (let c = 0; c < this.channels; c++) {
+      for (let r = 0; r < rows; r++) {
+        const begin = (c * from.height + firstRow + r) * from.width + first;
+        this.data.set(from.data.subarray(begin, begin + count), (c * this.height + top + r) * this.width + at);
+      }
+    }
+  }
+}
+
+export class Synthesis {
+  /**
+   * @param {import("./model.js").Model} model
+   * @param {Runtime} runtime
+   * @returns {Promise<Synthesis>}
+   */
+  static async open(model, runtime) {
+    const session = async (name) => runtime.InferenceSession.create(await model.file(name), { executionProviders: ["wasm"] });
+    const decoder = await session("decoder.onnx");
+    const growth = model.profile.kind === "tile" ? await session("growth.onnx") : null;
+    return new Synthesis(model, runtime, decoder, growth);
+  }
+
+  /** @private use {@link Synthesis.open} */
+  constructor(model, runtime, decoder, growth) {
+    this._model = model;
+    this._runtime = runtime;
+    this._decoder = decoder;
+    this._growth = growth;
+  }
+
+  /**
+   * Synthesise a picture.
+   * @param {Int32Array} values (h, w, C) with 12 fractional bits
+   * @param {import("./container.js").Header} header
+   * @returns {Promise<Uint8ClampedArray>} (height, width, 4): RGB, and an alpha of 255
+   */
+  async pixels(values, { width, height, quality }) {
+    const { profile, margins } = this._model;
+    const grid = this._model.grid(width, height);
+    const mix = mixOf(quality, profile.anchors);
+    const patch = this._growth ? profile.block / profile.stride : 1; // positions a side of the map for a vector
+    const side = profile.block / patch;
+    const source = this._growth
+      ? new Grown((x) => this._run(this._growth, x, mix), values, grid, profile.channels, patch)
+      : { window: (area) => vectorsOf(values, grid.width, profile.channels, area) };
+    const out = new Uint8ClampedArray(4 * width * height);
+    for (const { outer, inner } of windows(grid.height * patch, grid.width * patch, side, WINDOW, margins.decoder)) {
+      const x = await this._run(this._decoder, await source.window(outer), mix);
+      paint(x, outer, inner, side, out, width, height);
+    }
+    return out;
+  }
+
+  async _run(session, map, mix) {
+    const { Tensor } = this._runtime;
+    const inputs = {
+      input: new Tensor("float32", map.data, [1, map.channels, map.height, map.width]),
+      mix: new Tensor("float32", mix, [1, mix.length]),
+    };
+    const feeds = Object.fromEntries(session.inputNames.map((name) => [name, inputs[name]]));
+    const { output } = await session.run(feeds);
+    const [, channels, height, width] = output.dims;
+    return new FeatureMap(channels, height, width, output.data);
+  }
+}
+
+/** The map that a tile codec grows from its vectors, made by rows of tiles as windows ask for them, downwards. */
+class Grown {
+  constructor(run, values, grid, channels, patch) {
+    this._run = run;
+    this._values = values;
+    this._grid = grid;
+    this._channels = channels;
+    this._patch = patch;
+    /** @type {Map<number, FeatureMap>} */
+    this._rows = new Map();
+  }
+
+  async window({ top, bottom, left, right }) {
+    const [first, last] = [Math.floor(top / this._patch), Math.ceil(bottom / this._patch)];
+    for (const row of this._rows.keys()) if (row < first || row >= last) this._rows.delete(row);
+    for (let row = first; row < last; row++) if (!this._rows.has(row)) this._rows.set(row, await this._grow(row));
+    const map = new FeatureMap(this._rows.get(first).channels, bottom - top, right - left);
+    for (let row = first; row < last; row++) {
+      const begin = Math.max(top, row * this._patch);
+      const end = Math.min(bottom, (row + 1) * this._patch);
+      map.paste(this._rows.get(row), left, right - left, begin - top, 0, end - begin, begin - row * this._patch);
+    }
+    return map;
+  }
+
+  async _grow(row) {
+    let strip = null;
+    for (let left = 0; left < this._grid.width; left += GROWN_AT_ONCE) {
+      const right = Math.min(left + GROWN_AT_ONCE, this._grid.width);
+      const area = { top: row, bottom: row + 1, left, right };
+      const part = await this._run(vectorsOf(this._values, this._grid.width, this._channels, area));
+      strip ??= new FeatureMap(part.channels, this._patch, this._grid.width * this._patch);
+      strip.paste(part, 0, part.width, 0, left * this._patch);
+    }
+    return strip;
+  }
+}
+
+/** The vectors of an area as real numbers, the channels first. */
+function vectorsOf(values, gridWidth, channels, { top, bottom, left, right }) {
+  const map = new FeatureMap(channels, bottom - top, right - left);
+  const area = map.height * map.width;
+  for (let y = top, to = 0; y < bottom; y++) {
+    for (let x = left; x < right; x++, to++) {
+      const from = (y * gridWidth + x) * channels;
+      for (let c = 0; c < channels; c++) map.data[c * area + to] = values[from + c] / ONE;
+    }
+  }
+  return map;
+}
+
+/** Write the levels of the inner part of a window into the picture, as far as that reaches. */
+function paint(x, outer, inner, side, out, width, height) {
+  const area = x.height * x.width;
+  for (let y = inner.top * side; y < Math.min(inner.bottom * side, height); y++) {
+    let from = (y - outer.top * side) * x.width + (inner.left - outer.left) * side;
+    let to = 4 * (y * width + inner.left * side);
+    for (let column = inner.left * side; column < Math.min(inner.right * side, width); column++, from++, to += 4) {
+      for (let c = 0; c < 3; c++) out[to + c] = level(x.data[c * area + from]);
+      out[to + 3] = 255;
+    }
+  }
+}
+
+/** A level of the decoder's output, in float32 as everybody else computes it. */
+function level(x) {
+  return clip(round(Math.fround(Math.fround(x + 0.5) * 255)), 0, 255);
+}
+
+/** The mix of anchors of a quality. @param {number} quality @param {number} anchors @returns {Float32Array} */
+export function mixOf(quality, anchors) {
+  const where = ((quality - 1) / 99) * (anchors - 1);
+  return Float32Array.from({ length: anchors }, (_, i) => Math.max(0, 1 - Math.abs(where - i)));
+}
