@@ -172,6 +172,17 @@ def test_an_input_is_not_overwritten_through_a_link(tiny_model: Model, source: P
     assert {p: p.read_bytes() for p in source.rglob("*.png")} == before
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pipes and symbolic links are those of POSIX")
+@pytest.mark.timeout(60)
+def test_what_is_no_file_is_an_error(tiny_model: Model, source: Path, tmp_path: Path) -> None:
+    os.mkfifo(source / "pipe.png")
+    (source / "dangling.png").symlink_to("missing")
+    done = encode(tiny_model, source, tmp_path / "target")
+    assert done.exit_code == 2
+    assert "2 of 6 files failed" in done.output
+    assert "pipe.png: is not a file" in done.output
+
+
 def test_cut_lines_of_a_manifest_are_no_harm(tiny_model: Model, source: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     encode(tiny_model, source, target)

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import io
 import os
+import stat
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -53,10 +54,11 @@ class Batch:
 
     def files(self) -> Iterator[Path]:
         """The files to work on, relative to ``source``, in a fixed order, found as they are needed."""
+        suffixes = self._suffixes()
         for folder, folders, names in os.walk(self.source):
             folders.sort()
             for name in sorted(names):
-                if os.path.splitext(name)[1].lower() in self._suffixes():
+                if os.path.splitext(name)[1].lower() in suffixes:
                     yield (Path(folder) / name).relative_to(self.source)
 
     def jobs(self) -> Iterator[Job]:
@@ -69,11 +71,14 @@ class Batch:
         return self._jobs(self._settings(), Manifest(self.target))
 
     def _jobs(self, settings: Line, manifest: Manifest) -> Iterator[Job]:
+        source = str(self.source.resolve())
         for file, earlier in _with_clashes(self.files()):
-            about: Line = {"file": file.as_posix(), "source": str(self.source.resolve()), "settings": settings}
+            about: Line = {"file": file.as_posix(), "source": source, "settings": settings}
             try:
                 found = (self.source / file).stat()
                 about |= {"bytes_in": found.st_size, "mtime_ns": found.st_mtime_ns}
+                if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+                    raise FinolaError("is not a file")
                 owner = manifest.owner(about) or earlier
                 if owner not in (None, about["file"]):
                     raise FinolaError(f"would overwrite the result of {owner}")
