@@ -214,3 +214,20 @@ def test_what_cannot_be_decoded_ends_in_an_error_event(page: Any, site: Path) ->
         event, message, width, complete = page.execute_async_script(ELEMENT, {"src": path, "alt": ""})
         assert (event, width, complete) == ("error", 0, True)
         assert reason in message
+
+
+@pytest.mark.slow
+def test_the_page_encodes_and_compares(browser: Any, address: str, photo: Image.Image, tmp_path: Path) -> None:
+    source = tmp_path / "cat.png"
+    photo.crop((100, 40, 260, 160)).save(source)
+    browser.get(f"{address}/index.html")
+    browser.find_element("id", "files").send_keys(str(source))
+    script = """
+        const done = arguments[0];
+        const wait = () => document.body.dataset.ready ? done(document.body.innerText) : setTimeout(wait, 50);
+        wait();"""
+    text = browser.execute_async_script(script)
+    assert "160 x 120" in text
+    assert "PSNR of .fin" in text
+    assert "PSNR of JPEG" in text
+    assert browser.find_element("id", "status").text == ""
