@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finola_codec import container, images
-from finola_codec.container import ALPHA, CHECKS, EXIF, HYPER, ICC, VECTORS, Header
+from finola_codec.container import ALPHA, CHECKS, EXIF, HYPER, ICC, LAYER, VECTORS, Header
 from finola_codec.entropy.exact import Payloads
 from finola_codec.entropy.fixed import Integers
 from finola_codec.errors import ConfigError, FormatError, ModelError
@@ -22,7 +22,7 @@ from finola_codec.quality import QUALITIES
 from finola_codec.runtime.model import DEFAULT_MODEL, Model, find_model, load_model
 
 DEFAULT_EFFORT, MAX_EFFORT = 5, 9
-REFINEMENTS = {7: 2, 8: 5, 9: 12}  # iterations of gradient descent by effort
+REFINEMENTS = {7: 2, 8: 5, 9: 12}  # the iterations of gradient descent at each of these efforts
 
 
 def encode(
@@ -34,6 +34,7 @@ def encode(
     target_bpp: float | None = None,
     target_bytes: int | None = None,
     target_psnr: float | None = None,
+    lossless: bool = False,
     max_pixels: int | None = container.DEFAULT_MAX_PIXELS,
 ) -> bytes:
     """Encode a picture as the bytes of a .fin file.
@@ -41,7 +42,8 @@ def encode(
     ``quality`` runs from 1 to 100. Instead of it one target may be given: ``target_bpp`` (bits per pixel) or
     ``target_bytes`` for the best quality that does not exceed it, ``target_psnr`` (dB, RGB) for the lowest
     quality that reaches it. ``effort`` 0 rounds, 1 to 6 choose every number by what it costs and brings, 7 to 9 also
-    refine the vectors by gradient descent (2, 5 and 12 iterations; they need the extra ``[train]``).
+    refine the vectors by gradient descent (2, 5 and 12 iterations; they need the extra ``[train]``). A ``lossless``
+    file has every pixel exactly, as a layer of lossless WebP and no learned part: neither quality nor target applies.
 
     Raises :class:`ConfigError` for a quality or effort out of range, for two targets, and for a target that makes no
     sense or that no quality meets; :class:`LimitError` for a picture that :func:`decode` would refuse under the same
@@ -59,8 +61,10 @@ def encode(
     model = model if isinstance(model, Model) else load_model(model)
     planes = images.to_planes(image)
     _check_limits(planes.pixels.shape[1], planes.pixels.shape[0], model, max_pixels)
-    del image  # a caller that keeps no picture of its own has its memory back
+    del image  # frees the picture's memory where the caller keeps no reference
     extras = _extras(planes)
+    if lossless:
+        return _lossless(model, planes, extras)
 
     def attempt(quality: int) -> _Encoded:
         return _encode(model, planes, extras, quality, effort)
@@ -82,7 +86,7 @@ def decode(
     max_pixels: int | None = container.DEFAULT_MAX_PIXELS,
     threads: int = 0,
 ) -> Image.Image:
-    """Decode the bytes of a .fin file; its ICC profile and EXIF are in the picture's ``info``.
+    """Decode the bytes of a .fin file. The picture's ``info`` has its ICC profile and EXIF.
 
     Without a ``model``, the one that the file names is looked for among those that are installed. ``threads`` is how
     many CPU threads the transforms of a model that is opened here use, 0 for all; a :class:`Model` has its own.
@@ -91,9 +95,11 @@ def decode(
     :class:`ModelError` where the model is missing or is not the one that the file was written with.
     """
     header, chunks = container.unpack(data, max_pixels)
+    if HYPER not in chunks:
+        return _picture(header, chunks, _layer_alone(header, chunks))
     model = _model_of(header, model, threads)
     grid = _grid(header, model, max_pixels)
-    return _picture(header, chunks, model, _integers(header, chunks, model, grid))
+    return _picture(header, chunks, _synthesised(header, model, _integers(header, chunks, model, grid)))
 
 
 def salvage(
@@ -110,9 +116,11 @@ def salvage(
     intact.
     """
     header, chunks, problems = container.salvage(data, max_pixels)
+    if HYPER not in chunks:
+        return _picture(header, chunks, _layer_alone(header, chunks)), problems
     model = _model_of(header, model, threads)
     y, problem = _recovered(header, chunks, model, _grid(header, model, max_pixels))
-    return _picture(header, chunks, model, y), problems + ([problem] if problem else [])
+    return _picture(header, chunks, _synthesised(header, model, y)), problems + ([problem] if problem else [])
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,7 @@ class Info:
 
     width: int  # pixels
     height: int  # pixels
-    mode: str  # of the picture: RGB, L, RGBA or LA
+    mode: str  # RGB, L, RGBA or LA
     quality: int  # 1..100
     model: str | None  # name of the model, None where it is not installed
     model_id: str  # 8 hexadecimal digits
@@ -131,7 +139,7 @@ class Info:
 
 
 def info(data: bytes) -> Info:
-    """What a .fin file says of itself, without decoding it. Raises :class:`FormatError` as :func:`decode` does.
+    """Return what a .fin file says of itself, without decoding it. Raises :class:`FormatError` as :func:`decode` does.
 
     >>> found = info(encode(Image.new("L", (40, 30)), quality=20))
     >>> found.width, found.height, found.mode, found.quality, found.model
@@ -161,15 +169,24 @@ def fingerprint(
     model: Model | str | Path | None = None,
     max_pixels: int | None = container.DEFAULT_MAX_PIXELS,
 ) -> str:
-    """SHA-256, in hexadecimal, of the integers that a .fin file decodes to: the same on every machine.
+    """Return the SHA-256, in hexadecimal, of the integers that a .fin file decodes to: the same on every machine.
 
-    They are those before any floating point: the C-vectors (h, w, C) with 12 fractional bits, as little-endian int32.
-    Raises what :func:`decode` raises.
+    They are those before any floating point: the C-vectors (h, w, C) with 12 fractional bits, as little-endian int32. A
+    lossless file has none. Raises what :func:`decode` raises.
     """
     header, chunks = container.unpack(data, max_pixels)
+    if HYPER not in chunks:
+        return hashlib.sha256(b"").hexdigest()
     model = _model_of(header, model, threads=0)
     grid = _grid(header, model, max_pixels)
     return hashlib.sha256(_integers(header, chunks, model, grid).astype("<i4").tobytes()).hexdigest()
+
+
+def _lossless(model: Model, planes: Planes, extras: dict[int, bytes]) -> bytes:
+    height, width = planes.pixels.shape[:2]
+    layer = np.dstack([planes.pixels, np.full((height, width), 255, np.uint8)])
+    header = Header(model.id, width, height, planes.mode, QUALITIES)
+    return container.pack(header, {LAYER: images.pack_layer(layer)} | extras)
 
 
 @dataclass(frozen=True)
@@ -186,7 +203,9 @@ def _encode(model: Model, planes: Planes, extras: dict[int, bytes], quality: int
     if effort in REFINEMENTS:
         y, price = _refined(model, planes.pixels, y, quality, REFINEMENTS[effort])
     z = model.pixels.hyper(y, quality)
-    payloads = model.prior.encode(y, z, quality, price, out=y.view(np.int32))  # large pictures would not fit twice
+    payloads = model.prior.encode(
+        y, z, quality, price, out=y.view(np.int32)
+    )  # in place: large pictures would not fit twice
     chunks = {HYPER: payloads.hyper, VECTORS: payloads.vectors}
     if checks := container.checks(payloads.vectors):
         chunks[CHECKS] = checks
@@ -197,7 +216,7 @@ def _encode(model: Model, planes: Planes, extras: dict[int, bytes], quality: int
 def _refined(
     model: Model, pixels: NDArray[np.uint8], y: NDArray[np.float32], quality: int, iterations: int
 ) -> tuple[NDArray[np.float32], float]:
-    """Refined vectors, and the price of an error that they are coded with."""
+    """Return refined vectors, and the price of an error that they are coded with."""
     try:
         from finola_codec.nn.refine import refine  # the one place where encoding may need torch
     except ModuleNotFoundError as error:
@@ -227,14 +246,14 @@ def _check_targets(**targets: float | None) -> None:
 
 
 def _check_limits(width: int, height: int, model: Model, max_pixels: int | None) -> None:
-    """The limits of :func:`decode`, before anything is written that it would refuse."""
+    """Apply the limits of :func:`decode` before anything is written that it would refuse."""
     container.check_size(width, height, max_pixels)
     rows, columns = model.pixels.grid(height, width)
     container.check_cover(rows * columns * model.profile.block**2, max_pixels)
 
 
 def _grid(header: Header, model: Model, max_pixels: int | None) -> tuple[int, int]:
-    """Rows and columns of C-vectors, which must not cover too much."""
+    """Return the rows and columns of C-vectors, which must not cover too much."""
     _check_limits(header.width, header.height, model, max_pixels)
     return model.pixels.grid(header.height, header.width)
 
@@ -246,7 +265,7 @@ def _integers(header: Header, chunks: Mapping[int, bytes], model: Model, grid: t
 def _recovered(
     header: Header, chunks: Mapping[int, bytes], model: Model, grid: tuple[int, int]
 ) -> tuple[Integers, str | None]:
-    """What is intact of the vectors, and what is wrong with the rest."""
+    """Return what is intact of the vectors, and what is wrong with the rest."""
     vectors = chunks.get(VECTORS, b"")
     try:
         return model.prior.decode(chunks[HYPER], vectors, grid, header.quality), None
@@ -255,9 +274,21 @@ def _recovered(
         return y, f"{intact} of {model.prior.parts(grid)} parts of the vectors were recovered"
 
 
-def _picture(header: Header, chunks: Mapping[int, bytes], model: Model, y: Integers) -> Image.Image:
-    pixels = model.pixels.synthesise(y, header.quality, header.height, header.width)
-    del y
+def _synthesised(header: Header, model: Model, y: Integers) -> NDArray[np.uint8]:
+    return model.pixels.synthesise(y, header.quality, header.height, header.width)
+
+
+def _layer_alone(header: Header, chunks: Mapping[int, bytes]) -> NDArray[np.uint8]:
+    """Return pixels (H, W, 3) of no importance, after checking that the layer covers all of them."""
+    if not (images.unpack_layer(chunks[LAYER], header.height, header.width)[:, :, 3] == 255).all():
+        raise FormatError("the layer does not cover the picture, and there are no vectors beneath it")
+    return np.zeros((header.height, header.width, 3), np.uint8)
+
+
+def _picture(header: Header, chunks: Mapping[int, bytes], pixels: NDArray[np.uint8]) -> Image.Image:
+    if LAYER in chunks:
+        layer = images.unpack_layer(chunks[LAYER], header.height, header.width)
+        pixels = np.where(layer[:, :, 3:] == 255, layer[:, :, :3], pixels)
     alpha = None
     if header.mode.endswith("A"):  # missing only where a damaged file is salvaged
         alpha = images.unpack_alpha(chunks.get(ALPHA, images.OPAQUE), header.height, header.width)
@@ -276,7 +307,7 @@ def _extras(planes: Planes) -> dict[int, bytes]:
 
 
 def _largest_within(attempt: Callable[[int], bytes], limit: int) -> bytes:
-    """The file of the highest quality that has at most ``limit`` bytes, by bisection."""
+    """Find the file of the highest quality that has at most ``limit`` bytes, by bisection."""
     best, low, high = None, 1, QUALITIES
     while low <= high:
         middle = (low + high) // 2
@@ -291,7 +322,7 @@ def _largest_within(attempt: Callable[[int], bytes], limit: int) -> bytes:
 
 
 def _first_reaching(attempt: Callable[[int], tuple[float, bytes]], psnr: float) -> bytes:
-    """The file of the lowest quality that reaches ``psnr``, by bisection."""
+    """Find the file of the lowest quality that reaches ``psnr``, by bisection."""
     best, low, high = None, 1, QUALITIES
     while low <= high:
         middle = (low + high) // 2

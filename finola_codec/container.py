@@ -19,13 +19,13 @@ from finola_codec.errors import FormatError, LimitError
 MAGIC = b"\xf1FIN"
 VERSION = 2
 MODES = ("RGB", "L", "RGBA", "LA")
-DEFAULT_MAX_PIXELS = 178_956_970  # as Pillow's MAX_IMAGE_PIXELS times two, where it stops with an error
+DEFAULT_MAX_PIXELS = 178_956_970  # twice Pillow's MAX_IMAGE_PIXELS, which is where Pillow refuses a picture
 MAX_SIDE = 2**20
-MAX_METADATA = 2**24  # bytes of any one chunk but those that hold pixels
-COVER = 2  # the blocks that cover a picture may be that many times ``max_pixels``, or SMALL_COVER
+MAX_METADATA = 2**24  # the largest size, in bytes, of a chunk that holds no pixels
+COVER = 2  # blocks may cover this many times ``max_pixels``, and SMALL_COVER pixels in any case
 SMALL_COVER = 2**20
 
-# Chunk types. Bit 7 set: ancillary, a reader that does not know it skips it.
+# Chunk types. Where bit 7 is set the chunk is ancillary, and a reader that does not know its type skips it.
 HYPER, VECTORS, ALPHA, LAYER = 0x01, 0x02, 0x03, 0x04
 ICC, EXIF, XMP, RESOLUTION, CHECKS = 0x84, 0x85, 0x86, 0x87, 0x88
 ANCILLARY = 0x80
@@ -40,10 +40,10 @@ NAMES = {
     RESOLUTION: "resolution",
     CHECKS: "checks",
 }
-LARGE = (VECTORS, ALPHA, LAYER)  # the chunks without a limit of their own
+LARGE = (VECTORS, ALPHA, LAYER)  # these chunks have no limit of their own
 
-CHECKED = 2048  # bytes of the vectors' payload that one check is over
-UNCHECKED = 4096  # a payload of at most so many bytes has no checks
+CHECKED = 2048  # one check covers this many bytes of the vectors' payload
+UNCHECKED = 4096  # a payload of at most this many bytes has no checks
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Header:
 
 
 def pack(header: Header, chunks: Mapping[int, bytes]) -> bytes:
-    """Header and chunks, in the order given, to the bytes of a file.
+    """Write a header and chunks, in the order given, as the bytes of a file.
 
     Raises :class:`LimitError` for a side or metadata larger than readers take.
     """
@@ -80,7 +80,7 @@ def pack(header: Header, chunks: Mapping[int, bytes]) -> bytes:
 
 
 def unpack(data: bytes, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> tuple[Header, dict[int, bytes]]:
-    """The header and the chunks of a file, checked before anything is decoded.
+    """Read the header and the chunks of a file, and check them before anything is decoded.
 
     Raises :class:`FormatError` if the file is not a whole .fin file, and :class:`LimitError` if it claims more
     than ``max_pixels`` (None: no such limit).
@@ -107,7 +107,7 @@ def unpack(data: bytes, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> tuple[He
 
 
 def salvage(data: bytes, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> tuple[Header, dict[int, bytes], list[str]]:
-    """The header, what is intact of the chunks, and what is wrong with the rest.
+    """Read the header and what is intact of the chunks, and say what is wrong with the rest.
 
     Of vectors that are cut off or damaged, the beginning that is known to be intact is kept: up to where the file
     ends, or up to the first check that does not match. Any other damaged chunk is left out. Raises
@@ -140,14 +140,14 @@ def salvage(data: bytes, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> tuple[H
 
 
 def checks(vectors: bytes) -> bytes:
-    """What finds damage within the vectors' payload: two bytes for each CHECKED bytes; nothing for a small one."""
+    """Make what finds damage within the vectors' payload: two bytes for each CHECKED bytes, nothing for a small one."""
     if len(vectors) <= UNCHECKED:
         return b""
     return b"".join(_crc(vectors[i : i + CHECKED])[:2] for i in range(0, len(vectors), CHECKED))
 
 
 def _intact_length(vectors: _Chunk, expected: bytes | None) -> int:
-    """How many bytes at the beginning of a cut or damaged payload are known to be intact."""
+    """Count the bytes at the beginning of a cut or damaged payload that are known to be intact."""
     if not vectors.is_whole:
         return len(vectors.payload)
     if not expected:
@@ -180,7 +180,7 @@ def _name(kind: int) -> str:
 
 
 def _missing(header: Header, chunks: Iterable[int]) -> list[int]:
-    """The chunks that a file must have and does not: a layer may do without any vectors."""
+    """List the chunks that a file must have and does not. A layer may do without any vectors."""
     vectors = [] if LAYER in chunks and HYPER not in chunks and VECTORS not in chunks else [HYPER, VECTORS]
     required = vectors + ([ALPHA] if header.mode.endswith("A") else [])
     return [kind for kind in required if kind not in chunks]
@@ -237,7 +237,7 @@ def _crc(*parts: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Unsigned LEB128: seven bits a byte, low ones first, the top bit set on all but the last."""
+    """Write unsigned LEB128: seven bits a byte, low ones first, with the top bit set on all bytes but the last."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

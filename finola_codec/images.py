@@ -26,6 +26,7 @@ DESCRIPTIVE = {
     *(0x8769, 0x8825),
 }
 SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}  # of the ICC profiles that fit a mode
+MAX_LAYER_SIDE = 16_383  # as WebP has it
 PNG_LEVEL = 2  # a third of the time of the default, 6, for files 4 % larger
 OPAQUE = b""  # the alpha chunk of a picture that has alpha but is opaque everywhere
 
@@ -60,12 +61,12 @@ def read(source: Path | BinaryIO, name: str, max_pixels: int | None = DEFAULT_MA
 
 
 def suffixes() -> set[str]:
-    """The suffixes of picture files that Pillow knows, our own left out."""
+    """Return the suffixes of picture files that Pillow knows, without our own."""
     return set(Image.registered_extensions()) - {".fin"}
 
 
 def to_planes(image: Image.Image) -> Planes:
-    """Take a picture of any mode apart, upright; 16 bits a channel are reduced to 8.
+    """Take a picture of any mode apart. It is turned upright, and 16 bits a channel are reduced to 8.
 
     Raises :class:`ImageError` for a picture without pixels.
     """
@@ -101,7 +102,7 @@ def _converted(image: Image.Image, mode: str) -> Image.Image:
 
 
 def pack_alpha(alpha: NDArray[np.uint8]) -> bytes:
-    """An alpha plane (H, W), losslessly: a grey PNG, or nothing where it is opaque everywhere."""
+    """Write an alpha plane (H, W) losslessly: as a grey PNG, or as nothing where it is opaque everywhere."""
     if (alpha == 255).all():
         return OPAQUE
     out = io.BytesIO()
@@ -110,7 +111,7 @@ def pack_alpha(alpha: NDArray[np.uint8]) -> bytes:
 
 
 def unpack_alpha(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
-    """The alpha plane (height, width). Raises :class:`FormatError` where ``data`` is not such a plane."""
+    """Read the alpha plane (height, width). Raises :class:`FormatError` where ``data`` is not such a plane."""
     if data == OPAQUE:
         return np.full((height, width), 255, np.uint8)
     try:
@@ -120,6 +121,35 @@ def unpack_alpha(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
             return np.asarray(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise FormatError(f"the alpha plane is damaged: {error}") from error
+
+
+def pack_layer(layer: NDArray[np.uint8]) -> bytes:
+    """Write a layer (H, W, 4) of RGBA pixels losslessly, as a WebP file.
+
+    Raises :class:`ImageError` for a side longer than WebP allows.
+    """
+    if max(layer.shape[:2]) > MAX_LAYER_SIDE:
+        height, width = layer.shape[:2]
+        raise ImageError(f"{width} x {height} pixels: lossless pictures have sides of {MAX_LAYER_SIDE} pixels at most")
+    out = io.BytesIO()
+    Image.fromarray(layer, "RGBA").save(out, "WEBP", lossless=True, quality=100, method=6, exact=False)
+    return out.getvalue()
+
+
+def unpack_layer(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
+    """Read the layer (height, width, 4). Raises :class:`FormatError` where ``data`` is not such a layer."""
+    if data[:4] != b"RIFF" or data[8:16] != b"WEBPVP8L":  # lossy ones decode differently from place to place
+        raise FormatError("the layer is not a lossless WebP file")
+    try:
+        with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
+            if image.size != (width, height):
+                raise FormatError("the layer does not fit the picture")
+            layer = np.asarray(image.convert("RGBA"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise FormatError(f"the layer is damaged: {error}") from error
+    if not np.isin(layer[:, :, 3], (0, 255)).all():
+        raise FormatError("the layer has pixels that are neither opaque nor transparent")
+    return layer
 
 
 def save(image: Image.Image, target: BinaryIO, suffix: str) -> None:
@@ -145,7 +175,7 @@ def save(image: Image.Image, target: BinaryIO, suffix: str) -> None:
 
 
 def _descriptive(exif: Image.Exif) -> bytes | None:
-    """The tags that describe the picture, without its orientation, which has been applied."""
+    """Keep the tags that describe the picture. Its orientation is none of them: it has been applied."""
     for tag in list(exif):
         if tag not in DESCRIPTIVE:
             del exif[tag]
@@ -153,7 +183,7 @@ def _descriptive(exif: Image.Exif) -> bytes | None:
 
 
 def _space(icc: bytes) -> str | None:
-    """The colour space that a profile is for: RGB, GRAY, CMYK or Lab; None for a profile that cannot be read."""
+    """Return the colour space of a profile (RGB, GRAY, CMYK or Lab), or None where it cannot be read."""
     try:
         return ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space.strip()
     except (ImageCms.PyCMSError, OSError):
@@ -190,7 +220,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _scaled_to_eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits to its upper 8, rounded; floating point is taken to lie in 0..1, or in 0..255 if it does not."""
+    """Round 16 bits to the upper 8. Floating point is taken to lie in 0..1, or in 0..255 if it does not."""
     values = np.asarray(image, dtype=np.float64)
     if image.mode == "F":
         values = np.nan_to_num(values)

@@ -15,7 +15,6 @@ import inspect
 import io
 from typing import IO
 
-import numpy as np
 from PIL import Image, ImageFile
 
 from finola_codec import codec, container
@@ -70,9 +69,6 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     As with Pillow's own formats, others are ignored, and what an option cannot be is a :class:`ValueError`.
     """
     given = image.encoderinfo
-    quality = given.get("quality", 50)
-    if not isinstance(quality, int | np.integer):
-        raise ValueError(f"quality {quality!r} is not a whole number within 1..100")
     metadata = {key: given[key] for key in ("exif", "icc_profile") if key in given}
     if metadata:
         image = image.copy()

@@ -20,6 +20,7 @@ from finola_codec import (
     Model,
     ModelError,
     codec,
+    container,
     decode,
     encode,
     fingerprint,
@@ -246,3 +247,55 @@ def test_a_profile_that_does_not_fit_the_pixels_is_dropped(tiny_model: Model, ph
     picture = photo.crop((0, 0, 48, 32)).convert("L")
     picture.info["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert "icc_profile" not in decode(encode(picture, model=tiny_model), model=tiny_model).info
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA"])
+def test_lossless_files_have_every_pixel(tiny_model: Model, photo: Image.Image, mode: str) -> None:
+    picture = photo.crop((50, 50, 130, 120)).convert(mode)
+    if mode.endswith("A"):
+        picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    data = encode(picture, model=tiny_model, lossless=True)
+    decoded = decode(data)  # without its model, which is not installed
+    assert decoded.mode == mode
+    assert np.array_equal(np.asarray(decoded), np.asarray(picture))
+    assert list(finola_codec.info(data).chunks) == ["layer"] + ["alpha"] * mode.endswith("A")
+
+
+def test_a_layer_replaces_what_it_covers(tiny_model: Model, photo: Image.Image) -> None:
+    picture = photo.crop((50, 50, 130, 120))
+    below = np.asarray(decode(encode(picture, 30, model=tiny_model), model=tiny_model))
+    header, chunks = container.unpack(encode(picture, 30, model=tiny_model))
+    layer = np.zeros((70, 80, 4), np.uint8)
+    layer[10:20, 30:60] = (200, 30, 90, 255)
+    data = container.pack(header, chunks | {container.LAYER: images.pack_layer(layer)})
+    expected = below.copy()
+    expected[10:20, 30:60] = (200, 30, 90)
+    assert np.array_equal(np.asarray(decode(data, model=tiny_model)), expected)
+    damaged = bytearray(data)
+    damaged[-10] ^= 1
+    recovered, problems = finola_codec.salvage(bytes(damaged), model=tiny_model)
+    assert np.array_equal(np.asarray(recovered), below)
+    assert problems == ["the layer chunk is damaged: its checksum does not match"]
+
+
+def _webp(layer: np.ndarray, **options: object) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(layer).save(out, "WEBP", **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (b"no picture", "not a lossless WebP"),
+        (_webp(np.zeros((70, 80, 3), np.uint8), quality=50), "not a lossless WebP"),
+        (_webp(np.full((7, 8, 3), 9, np.uint8), lossless=True), "does not fit"),
+        (_webp(np.full((70, 80, 4), 9, np.uint8), lossless=True, exact=True), "neither opaque nor transparent"),
+        (_webp(np.full((70, 80, 3), 9, np.uint8), lossless=True)[:-4], "damaged"),
+        (_webp(np.zeros((70, 80, 4), np.uint8), lossless=True), "does not cover"),
+    ],
+)
+def test_layers_that_make_no_sense_are_refused(tiny_model: Model, layer: bytes, message: str) -> None:
+    header = container.Header(tiny_model.id, 80, 70, "RGB", 50)
+    with pytest.raises(FormatError, match=message):
+        decode(container.pack(header, {container.LAYER: layer}), model=tiny_model)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
+import signal
 import subprocess
 import sys
 import venv
@@ -25,7 +27,10 @@ CORES = ("Prescott", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX")  # 
 def fingerprints(python: str = sys.executable, *arguments: str, **environment: str) -> dict[str, str]:
     command = [python, "-m", "tests.golden.fingerprints", *arguments]
     env = os.environ | environment
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    if done.returncode == -signal.SIGILL:
+        pytest.skip("this CPU has not the instructions of these kernels")
+    done.check_returncode()
     return json.loads(done.stdout)
 
 
@@ -65,16 +70,17 @@ def test_the_range_coder_does_not_matter() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the kernels to choose from are of x86-64")
 def test_a_float_prior_would_be_noticed() -> None:
     found = {fingerprints(sys.executable, "float", OPENBLAS_CORETYPE=core)["coded"] for core in CORES}
     assert len(found) > 1, "every kernel gave the float prior the same integers: this test tells nothing here"
 
 
 @pytest.mark.slow
-def test_another_numpy_does_not_matter(tmp_path: Path) -> None:
+def test_another_numpy_without_constriction_does_not_matter(tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=True)
-    python = str(tmp_path / "venv" / "bin" / "python")
-    packages = ["numpy==1.26.4", "constriction", "pillow", "click"]
+    python = str(tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
+    packages = ["numpy==1.26.4", "pillow", "click"]
     command = [
         python,
         "-m",

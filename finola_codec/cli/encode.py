@@ -21,6 +21,7 @@ from finola_codec.runtime.model import DEFAULT_MODEL, load_model
 @click.option("--target-bpp", type=options.POSITIVE, help="The best quality within it.")
 @click.option("--target-bytes", type=click.IntRange(min=1), help="The best quality within it.")
 @click.option("--target-psnr", type=options.POSITIVE, help="The fewest bytes that reach it, dB.")
+@click.option("--lossless", is_flag=True, help="Keep every pixel exactly, as lossless WebP within the .fin file.")
 @options.effort
 @options.force
 @options.threads
@@ -33,6 +34,7 @@ def encode(
     target_bpp: float | None,
     target_bytes: int | None,
     target_psnr: float | None,
+    lossless: bool,
     effort: int,
     force: bool,
     threads: int,
@@ -43,11 +45,20 @@ def encode(
     IN is a picture in any format that Pillow reads, or - for standard input; OUT a file, or - for standard
     output. With --out-dir, any number of pictures and folders; a.png becomes a.fin.
     """
-    if sum(goal is not None for goal in (quality, target_bpp, target_bytes, target_psnr)) > 1:
-        raise click.UsageError("give one of --quality, --target-bpp, --target-bytes and --target-psnr")
+    if sum(goal is not None for goal in (quality, target_bpp, target_bytes, target_psnr, lossless or None)) > 1:
+        raise click.UsageError("give one of --quality, --target-bpp, --target-bytes, --target-psnr and --lossless")
     load_model(model, threads)  # an unknown one is refused before any file is read
     work = _Encoding(
-        model, quality or 50, target_bpp, target_bytes, target_psnr, effort, force, out_dir is not None, max_pixels
+        model,
+        quality or 50,
+        target_bpp,
+        target_bytes,
+        target_psnr,
+        lossless,
+        effort,
+        force,
+        out_dir is not None,
+        max_pixels,
     )
     files.run(files.jobs(paths, out_dir, ".fin", images.suffixes), work, threads, "Encoding")
 
@@ -59,6 +70,7 @@ class _Encoding:
     target_bpp: float | None
     target_bytes: int | None
     target_psnr: float | None
+    lossless: bool
     effort: int
     force: bool
     make_folder: bool
@@ -78,5 +90,7 @@ class _Encoding:
                 target_bpp=self.target_bpp,
                 target_bytes=self.target_bytes,
                 target_psnr=self.target_psnr,
+                lossless=self.lossless,
+                max_pixels=self.max_pixels,
             )
         files.write(target, encoded, self.force, self.make_folder)

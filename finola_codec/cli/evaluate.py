@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import click
 
 from finola_codec.cli import options
 from finola_codec.codec import DEFAULT_EFFORT, MAX_EFFORT
+from finola_codec.files import check_folder
 from finola_codec.runtime.model import DEFAULT_MODEL
 
 
@@ -38,6 +40,7 @@ from finola_codec.runtime.model import DEFAULT_MODEL
 @click.option("--center-crop", type=click.IntRange(min=1), help="Then take the centre of so many pixels a side.")
 @click.option("--log-x/--linear-x", default=True, show_default=True, help="The rate axis of the plots.")
 @click.option("--html/--no-html", default=True, show_default=True, help="Make the page, with every picture decoded.")
+@options.force
 @options.engine
 def evaluate(
     images: str,
@@ -50,13 +53,15 @@ def evaluate(
     center_crop: int | None,
     log_x: bool,
     html: bool,
+    force: bool,
     workers: int,
     engine: str,
     address: str,
 ) -> None:
     """Compare codecs on IMAGES: a folder, a .txt list, a glob, a .tar (WebDataset shard) or one picture.
 
-    Each result is written as soon as it is measured; the same command continues an interrupted run.
+    Each result is written as soon as it is measured; the same command continues an interrupted run. Results of other
+    weights, pictures and settings stay in the folder's results.jsonl, but are neither taken for these nor reported.
     """
     from rich.progress import track
 
@@ -65,6 +70,7 @@ def evaluate(
     from finola_codec.evaluation.codecs import missing
     from finola_codec.parallel import Engine
 
+    check_folder(out, force, own=sweep.RESULTS)
     plan = sweep.Plan(tuple(c for c in codecs.split(",") if c), models, resize, center_crop, efforts)
     chosen = plan.open()
     curves = rd.load_published(published) if published else {}
@@ -72,13 +78,12 @@ def evaluate(
         click.echo(f"finola-codec: not compared: {reason}", err=True)
     found = pictures.find(images)
     where = Engine(workers, engine == "ray", address)
-    for record in track(
-        sweep.run(found, plan, out, where), "Evaluating", len(found) * sum(len(c.settings) for c in chosen)
-    ):
-        if "error" in record:
-            click.echo(f"finola-codec: skipped: {record['error']}", err=True)
-    names = {c.name for c in chosen}
-    records = [r for r in sweep.load(out) if r.get("codec") in names or "error" in r]
+    total = len(found) * sum(len(c.settings) for c in chosen)
+    with closing(sweep.run(found, plan, out, where)) as measured:
+        for record in track(measured, "Evaluating", total):
+            if "error" in record:
+                click.echo(f"finola-codec: skipped: {record['error']}", err=True)
+    records = sweep.results(found, plan, out)
     summary = report.write(records, out, curves, log_x)
     _show(summary)
     if html:

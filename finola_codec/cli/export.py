@@ -13,7 +13,8 @@ import click
 from finola_codec.cli import options
 from finola_codec.errors import FinolaError, ModelError
 from finola_codec.files import check_folder
-from finola_codec.runtime.model import MANIFEST, Model, load_model
+from finola_codec.runtime.manifest import MANIFEST
+from finola_codec.runtime.model import Model, load_model
 
 CALIBRATION_CROPS, CALIBRATION_SIDE = 64, 256
 

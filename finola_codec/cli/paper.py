@@ -51,7 +51,7 @@ def paper(
 
 def _table4(folders: dict[str, Path | None], model: str, out: Path, engine: Engine) -> None:
     from finola_codec.evaluation import pictures
-    from finola_codec.evaluation.paper import PAPER, table4
+    from finola_codec.paper.table4 import PAPER, table4
 
     click.echo("| data | paper, 0.19 bpp | ours | at bpp | JPEG at 0.19 | JPEG at our bpp | fixed-length bpp | saved |")
     click.echo("| --- | --- | --- | --- | --- | --- | --- | --- |")
@@ -65,19 +65,19 @@ def _table4(folders: dict[str, Path | None], model: str, out: Path, engine: Engi
 
 
 def _ablation(table: str, data: Path, steps: int, out: Path) -> None:
-    from finola_codec.training import paper
+    from finola_codec.paper import ablations
     from finola_codec.training.cache import INDEX, build_cache
     from finola_codec.training.data import Pictures
 
     if not (out / INDEX).exists():
-        build_cache(data, out, paper.SIDE * paper.REDUCE)
+        build_cache(data, out, ablations.SIDE * ablations.REDUCE)
     pictures = Pictures.open(out, held_out=40)
     if not pictures.held_out:  # a tenth of them are, to measure on
-        side = paper.SIDE * paper.REDUCE
+        side = ablations.SIDE * ablations.REDUCE
         raise ConfigError(f"{data}: table {table} needs 10 pictures of {side} x {side} pixels or more")
     click.echo("| growth | C | seed | matrices start as | PSNR, dB | s |\n| --- | --- | --- | --- | --- | --- |")
-    rows = {"3": paper.TABLE_3, "14": paper.TABLE_14A}[table]
-    for found in paper.run(rows, pictures, steps):
+    rows = {"3": ablations.TABLE_3, "14": ablations.TABLE_14A}[table]
+    for found in ablations.run(rows, pictures, steps):
         row = found.row
         where, start = "corner" if row.corner else "centre", "shifts" if row.shifts else "small and random"
         click.echo(f"| {row.growth} | {row.channels} | {where} | {start} | {found.psnr:.2f} | {found.seconds:.0f} |")

@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.int32]
 
 ACTIVATION_BITS = 12  # fractional bits of latents, features, means and log2 scales
-WEIGHT_BITS = 12  # fractional bits of weights and interpolation weights
+WEIGHT_BITS = 12  # fractional bits of weights
 ONE = 2.0**ACTIVATION_BITS
 LIMIT = 2.0**26  # activations saturate here: 16384 in natural units
 FINOLA_LIMIT = 2.0**19  # FINOLA's vectors saturate at 128: their sums of squares must stay exact

@@ -27,7 +27,7 @@ TOTAL = 2**PRECISION
 WORD = 32
 STATE_WORDS = 2
 BASE = 2**WORD
-START = BASE**2 - 1  # the range before anything is coded; it is never as large again
+START = BASE**2 - 1  # the size of the range before anything is coded; it is never as large again
 
 Model = Sequence[int]
 
@@ -46,13 +46,13 @@ def uniform(size: int) -> Model:
 class Position(NamedTuple):
     """Where a decoder stands."""
 
-    shifts: int  # words that have left its state
-    offset: int  # of the point above the lower end of the range
-    size: int  # of the range
+    shifts: int  # how many words have left the decoder's state
+    offset: int  # how far the point lies above the lower end of the range
+    size: int  # size of the range
 
     def certain(self, words: int) -> bool:
         """Whether the first ``words`` words alone tell all that was decoded, whatever may follow them."""
-        missing = self.shifts + STATE_WORDS - words  # of those in the state
+        missing = self.shifts + STATE_WORDS - words  # words in the state that the payload does not hold
         return missing <= 0 or (missing == 1 and self.offset + BASE <= self.size)
 
     def ends(self, words: NDArray[np.uint32]) -> bool:

@@ -73,7 +73,7 @@ class Tables:
         for index in range(BINS):
             table = self.of(index)
             if table.min() < 1 or int(table.sum(dtype=np.int64)) != TOTAL:
-                raise ModelError(f"frequency table {index} is not one")
+                raise ModelError(f"frequency table {index} has a zero, or does not add up to 2^{PRECISION}")
 
 
 def build() -> Tables:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import importlib
 import io
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image, features
 
-from finola_codec import codec
+from finola_codec import codec, container
 from finola_codec.errors import ConfigError
 from finola_codec.evaluation.commands import BPG, MOZJPEG, VVC
+from finola_codec.runtime.manifest import MANIFEST
 from finola_codec.runtime.model import Model, load_model
 
 
@@ -23,6 +25,10 @@ class ImageCodec(Protocol):
     @property
     def name(self) -> str:
         """As it appears in results."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What its results carry, the name as ``codec`` first, that tells them from those of any other."""
 
     @property
     def settings(self) -> Sequence[float]:
@@ -44,6 +50,10 @@ class PillowCodec:
     settings: Sequence[float]
     options: Callable[[float], dict[str, Any]]
 
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        return {"codec": self.name}
+
     def encode(self, image: Image.Image, setting: float) -> bytes:
         out = io.BytesIO()
         image.save(out, self.format, **self.options(setting))
@@ -64,6 +74,13 @@ class FinolaCodec:
     @property
     def name(self) -> str:
         return self.model.name if self.effort == codec.DEFAULT_EFFORT else f"{self.model.name}, effort {self.effort}"
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        # The id is that of decoding; another encoder would have the same, but not another manifest.
+        whole = json.loads((self.model.folder / MANIFEST).read_text())["sha256"][:16]
+        model = {"model_id": self.model.id.hex(), "model_sha256": whole}
+        return {"codec": self.name, **model, "format": container.VERSION, "effort": self.effort}
 
     def encode(self, image: Image.Image, setting: float) -> bytes:
         return codec.encode(image, int(setting), model=self.model, effort=self.effort)

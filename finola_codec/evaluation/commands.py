@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -31,6 +32,10 @@ class CommandCodec:
     decoder: Command | None
     picture: str
     marker: str = ""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        return {"codec": self.name}
 
     def check(self) -> None:
         """Raise :class:`ConfigError` where a program is missing, or is another one of that name."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from finola_codec.errors import ImageError
@@ -17,10 +19,11 @@ from finola_codec.evaluation.compare import at_bytes
 from finola_codec.evaluation.pictures import Picture
 from finola_codec.evaluation.report import METRICS
 from finola_codec.evaluation.sweep import Plan
+from finola_codec.files import write_whole
 from finola_codec.parallel import Engine
 
 PAGE = Path(__file__).parent / "page"
-GALLERY_QUALITY = 30  # of our first model; sets the bytes that the others are given
+GALLERY_QUALITY = 30  # quality of our first model, whose bytes the other codecs are given
 
 Gallery = dict[str, dict[str, dict[str, Any]]]  # picture -> codec -> file, bytes, psnr
 
@@ -46,16 +49,16 @@ def write(
         "ours": ours,
     }
     for path in PAGE.iterdir():
-        shutil.copyfile(path, out / path.name)
-    (out / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
-    (out / "data.js").write_text(f"const DATA = {json.dumps(data)};\n", encoding="utf-8")
+        write_whole(out / path.name, path.read_bytes(), force=True)
+    write_whole(out / "plotly.min.js", get_plotlyjs().encode(), force=True)
+    write_whole(out / "data.js", f"const DATA = {json.dumps(data)};\n".encode(), force=True)
 
 
 def make_gallery(out: Path, pictures: Sequence[Picture], plan: Plan, engine: Engine) -> Gallery:
     """Write every picture as each codec gives it at the bytes of our first model into ``out/images``."""
     (out / "images").mkdir(parents=True, exist_ok=True)
-    made = engine.map(partial(_decode_all, out, plan, engine.threads), list(enumerate(pictures)))
-    return {name: files for name, files in made if files}
+    with closing(engine.map(partial(_decode_all, out, plan, engine.threads), enumerate(pictures))) as made:
+        return {name: files for name, files in made if files}
 
 
 def _decode_all(out: Path, plan: Plan, threads: int, job: tuple[int, Picture]) -> tuple[str, dict[str, dict[str, Any]]]:
@@ -69,14 +72,20 @@ def _decode_all(out: Path, plan: Plan, threads: int, job: tuple[int, Picture]) -
     codecs = plan.open(threads)
     size = len(codecs[0].encode(original, GALLERY_QUALITY))
     files: dict[str, dict[str, Any]] = {"original": {"file": f"images/{index}-original.webp"}}
-    original.save(out / files["original"]["file"], lossless=True)
+    _save(original, out / files["original"]["file"])
     for codec in codecs:
         data = at_bytes(codec, original, size)
         decoded = codec.decode(data)
         file = f"images/{index}-{codec.name}.webp"
-        decoded.save(out / file, lossless=True)
+        _save(decoded, out / file)
         files[codec.name] = {"file": file, "bytes": len(data), "psnr": measure(original, decoded)["psnr"]}
     return picture.name, files
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    file = io.BytesIO()
+    picture.save(file, "WEBP", lossless=True)
+    write_whole(path, file.getvalue(), force=True)
 
 
 def _gains(

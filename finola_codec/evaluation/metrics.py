@@ -26,7 +26,7 @@ def measure(original: Image.Image, decoded: Image.Image) -> dict[str, float | No
 
 def _psnr(a: np.ndarray, b: np.ndarray) -> float:
     if (a == b).all():
-        return 100.0  # by convention here, in the place of infinity
+        return 100.0  # stands for infinity by convention
     return float(peak_signal_noise_ratio(a, b, data_range=255))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from finola_codec.errors import ConfigError
 
 METHOD = "pchip"
-BPP_RANGE = (0.08, 1.3)  # of the anchor's points that count
+BPP_RANGE = (0.08, 1.3)  # the anchor's points within this range count
 
 Point = tuple[float, float]  # bpp, dB
 

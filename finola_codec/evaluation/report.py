@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,10 +13,12 @@ import pandas as pd
 
 from finola_codec.errors import ConfigError
 from finola_codec.evaluation import rd
+from finola_codec.files import write_whole
 
-matplotlib.use("Agg")  # files, never a window
+matplotlib.use("Agg")  # draws into files and never opens a window
 
 METRICS = ("psnr", "psnr_y", "ssim", "ms_ssim")
+COLUMNS = ("bytes", "bpp", *METRICS, "encode_s", "decode_s")
 SUMMARY, CURVES = "summary.json", "curves.csv"
 
 
@@ -41,9 +44,9 @@ def write(
             for name, points in published.items()
         },
     }
-    (out / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
-    means = pd.DataFrame(good).groupby(["codec", "setting"], sort=False).mean(numeric_only=True)
-    means.round(5).to_csv(out / CURVES)
+    write_whole(out / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode(), force=True)
+    means = pd.DataFrame(good).groupby(["codec", "setting"], sort=False)[[*COLUMNS]].mean()
+    write_whole(out / CURVES, means.round(5).to_csv(lineterminator="\n").encode(), force=True)
     for metric in METRICS:
         _plot(summary["curves"], metric, out, published if metric == "psnr" else {}, log_x)
     return summary
@@ -70,7 +73,9 @@ def _plot(
     if metric == "psnr":
         axes.set_ylim(22, 44)
     axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))  # beside the curves, not over them
     for suffix in ("png", "svg"):
-        figure.savefig(out / f"{metric}.{suffix}", dpi=120, bbox_inches="tight")
+        file = io.BytesIO()
+        figure.savefig(file, format=suffix, dpi=120, bbox_inches="tight")
+        write_whole(out / f"{metric}.{suffix}", file.getvalue(), force=True)
     pyplot.close(figure)

@@ -12,7 +12,7 @@ from finola_codec.profiles import BlockProfile
 
 
 class Decoder(nn.Module):
-    """Vectors see their neighbours, FINOLA grows each into its patch, convolutions turn the map into pixels.
+    """Vectors see their neighbours, FINOLA grows each into its patch, and convolutions turn the map into pixels.
 
     The convolutions' receptive field crosses block borders, so there are no seams. Beside them runs the
     inverse of the encoder's lapped transform: windows of two blocks a side that overlap and add up.

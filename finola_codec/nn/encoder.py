@@ -32,7 +32,7 @@ class Trunk(nn.Module):
 
 
 class Encoder(Trunk):
-    """Convolutions beside a linear shortcut, a lapped transform: windows of two blocks a side, one for each block.
+    """Convolutions beside a linear shortcut, which is a lapped transform with a window of 2 x 2 blocks for each block.
 
     It starts as the Karhunen-Loeve transform of a block, with nothing of its neighbours. The last layer of the
     convolutions starts at zero, so an untrained encoder is the shortcut alone: already a working transform.

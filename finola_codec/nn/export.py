@@ -20,9 +20,9 @@ from finola_codec.runtime.manifest import PRIOR, Manifest
 from finola_codec.runtime.model import Model, load_model
 
 TRAINING = "training.safetensors"  # what continuing to train needs beyond what running does
-HALF = "_half"  # ends the names of weights stored as float16
+HALF = "_half"  # weights that are stored as float16 have names that end so
 CALIBRATION_QUALITIES = (10, 30, 50, 70, 90)
-TRACED_SIDE = 8  # of the map that the exporter traces; in units of the graph's multiple, every size is dynamic
+TRACED_SIDE = 8  # the exporter traces a map of this many positions a side, but every size is dynamic
 
 
 def export(codec: Codec, folder: Path, name: str, card: str, tables: Tables | None = None) -> Model:

@@ -26,7 +26,7 @@ class TrainableFactorised(nn.Module):
         super().__init__()
         self.depth = depth
         self.log2_step = QualityTable(anchors, channels)
-        self.log2_scale = QualityTable(anchors, channels)  # in quantizer steps, of a tile of activity zero
+        self.log2_scale = QualityTable(anchors, channels)  # for a tile of activity zero, in quantizer steps
 
     def forward(self, y: Tensor, mix: Tensor) -> Coded:
         """Quantize ``y`` (N, C, h, w) as the coder would, and estimate the bits that it takes."""

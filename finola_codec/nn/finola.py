@@ -26,7 +26,7 @@ from torch import Tensor, nn
 Norm = Callable[[Tensor], Tensor]
 Matrix = Tensor | Callable[[Tensor], Tensor]  # (C, C), or what multiplies (..., C) by one
 
-EPSILON = 2.0**-10  # added to the variance: a flat vector must not blow its rounding errors up
+EPSILON = 2.0**-10  # is added to the variance, so that a flat vector does not blow its rounding errors up
 
 
 class Finola(nn.Module):

@@ -175,7 +175,7 @@ def residual_bits(residual: Tensor, log2_scale: Tensor) -> Tensor:
     """Bits of integer (or noisy) residuals under the distributions of :mod:`finola_codec.entropy.scales`."""
     scale = log2_scale.clamp(LOG2_MIN, LOG2_MAX).exp2()
     distance = residual.abs()
-    # Both arguments on the same tail, where erfc keeps its precision.
+    # Both arguments lie on the same tail, where erfc keeps its precision.
     width = scale * math.sqrt(2)
     gaussian = 0.5 * (torch.erfc((distance - 0.5) / width) - torch.erfc((distance + 0.5) / width))
     tail = torch.exp2(TAIL_LOG2_WEIGHT - distance / tail_slope(scale)) / (scale + 1)

@@ -15,10 +15,12 @@ from finola_codec.nn.hyperprior import TrainableHyperprior
 from finola_codec.nn.tile import TileDecoder, TileEncoder
 from finola_codec.profiles import BlockProfile, Profile, TileProfile
 
-HYPER_STD = 0.6  # of the hyper vectors, in quantizer steps
+HYPER_STD = 0.6  # the standard deviation that hyper vectors start with, in quantizer steps
 HYPER_LOG2_SCALE = math.log2(HYPER_STD)
-STEP_STRETCH = 1.5  # over the high-rate optimum of the quantizer steps; closer to the optimum at low rates
-SCALE_FLOOR = 0.05  # of a standard deviation whose logarithm is taken
+STEP_STRETCH = (
+    1.5  # quantizer steps start this many times as large as is optimal at high rates, which is closer at low ones
+)
+SCALE_FLOOR = 0.05  # the smallest standard deviation whose logarithm is taken
 
 
 def start_blocks(

@@ -33,8 +33,8 @@ class Graph(NamedTuple):
     """One ONNX file of a model: a function of a map (1, channels, h, w) and a mix (1, anchors) of quality."""
 
     function: Callable[[Tensor, Tensor], Tensor]
-    channels: int  # of the map that goes in
-    multiple: int = 1  # of which its sides are multiples
+    channels: int  # channels of the map that goes in
+    multiple: int = 1  # the sides of that map are multiples of this
 
 
 class Codec(nn.Module, ABC):

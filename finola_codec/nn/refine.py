@@ -17,10 +17,10 @@ from finola_codec.quality import position
 from finola_codec.runtime.model import Model
 from finola_codec.runtime.windows import scaled, windows
 
-WINDOW = 2**18  # pixels that gradients are computed of at once; bounds memory
+WINDOW = 2**18  # gradients are computed for this many pixels at once, which bounds memory
 RATE = 0.3
-CURVATURE = 0.85  # of half the squared error of pixels, against that of the linear shortcut alone
-PRICE = 0.6  # refined vectors are coded at this part of the usual price of an error: the decoder makes up for some
+CURVATURE = 0.85  # the curvature of half the squared pixel error, relative to that of the linear shortcut alone
+PRICE = 0.6  # an error of a refined vector costs this part of the usual price, because others make up for some of it
 
 
 def refine(
@@ -50,7 +50,7 @@ def refine(
 def _gradient(
     codec: Codec, window: NDArray[np.uint8], decoded: NDArray[np.float32], where: float
 ) -> NDArray[np.float32]:
-    """Of half the squared error of pixels (H, W, 3), in [0, 1], with respect to decoded C-vectors (h, w, C)."""
+    """Differentiate half the squared error of pixels (H, W, 3) in [0, 1] by the decoded C-vectors (h, w, C)."""
     height, width = window.shape[:2]
     mix = mix_of(torch.tensor([where]), codec.profile.anchors)
     wanted = torch.from_numpy(window.astype(np.float32)).permute(2, 0, 1)[None] / 255 - 0.5

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from finola_codec.nn.blocks import Stage, conv, zero_init
 from finola_codec.nn.encoder import Trunk
 from finola_codec.nn.finola import grow, grow_map
-from finola_codec.nn.mobile_former import MobileFormer
 from finola_codec.profiles import TileProfile
 
 
@@ -95,6 +94,8 @@ class TileEncoder(nn.Module):
         if profile.encoder == "conv":
             self.trunk, width = Trunk(widths, profile.encoder_depths, profile.anchors), widths[-1]
         else:
+            from finola_codec.paper.mobile_former import MobileFormer
+
             self.trunk = MobileFormer(profile.mobile_former_width, profile.anchors)
             width = self.trunk.width
         self.pool = AttentionPool(width, profile)
@@ -152,10 +153,12 @@ class TileDecoder(nn.Module):
         These are (N, depth, H / 16, W / 16) and (N, widths[0], H / 16, W / 16).
         """
         profile, device = self.profile, y.device.type
-        # The map is large: where the convolutions run in bfloat16, so does its growth.
+        # The map is large, so its growth runs in bfloat16 wherever the convolutions do.
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else y.dtype
         middle = (profile.patch - 1) // 2
-        first = (middle * profile.patch + middle) * profile.depth  # the seed's slot, which holds each position's own
+        first = (
+            middle * profile.patch + middle
+        ) * profile.depth  # where the seed's slot begins; at each position it holds that position's own
         with torch.autocast(device, enabled=False):
             grown = self._grow(y.float(), dtype)
             whitened = grown * self.whitening.to(dtype).repeat(profile.patch**2)[:, None, None]

@@ -12,10 +12,16 @@ from typing import Any
 from finola_codec.errors import ConfigError, ModelError
 from finola_codec.profiles import Profile, from_dict
 
-FORMAT = 2  # of model folders; others are refused
+FORMAT = 2  # the format of model folders; folders of others are refused
 MANIFEST, PRIOR = "model.json", "prior.npz"
 ENCODER, HYPER_ENCODER, GROWTH, DECODER = "encoder.onnx", "hyper_encoder.onnx", "growth.onnx", "decoder.onnx"
-FILES = (DECODER, ENCODER, GROWTH, HYPER_ENCODER, PRIOR)  # a model has those that its kind of profile needs
+FILES = (
+    DECODER,
+    ENCODER,
+    GROWTH,
+    HYPER_ENCODER,
+    PRIOR,
+)  # a model has those of these files that its kind of profile needs
 DECODING = (DECODER, GROWTH, PRIOR)  # the files that decoding depends on
 ID_BYTES = 4
 

@@ -20,9 +20,9 @@ from finola_codec.runtime.windows import Window, scaled, windows
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-WINDOW = 2**19  # pixels that are transformed at once; bounds memory
-GROWN_AT_ONCE = 4  # C-vectors of a tile codec that are grown together: their map is large
-HYPER_WINDOW = 2**14  # C-vectors that the hyper encoder takes at once; it sees less than a hyper vector far
+WINDOW = 2**19  # the pixels of a window; this bounds memory
+GROWN_AT_ONCE = 4  # a tile codec grows this many C-vectors together, because their map is large
+HYPER_WINDOW = 2**14  # C-vectors of a window of the hyper encoder, which sees no further than one hyper vector
 
 Floats = NDArray[np.float32]
 
@@ -32,7 +32,7 @@ class Paths(NamedTuple):
 
     encoder: Path
     hyper_encoder: Path | None
-    growth: Path | None  # of a tile codec: the part of the decoder that takes each tile by itself
+    growth: Path | None  # the part of a tile codec's decoder that takes each tile by itself
     decoder: Path
 
 
@@ -74,11 +74,11 @@ class Pixels:
         return _session(self._paths.decoder, self._threads)
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of C-vectors that cover a picture."""
+        """Return the rows and columns of C-vectors that cover a picture."""
         return -(-height // self._block), -(-width // self._block)
 
     def analyse(self, pixels: NDArray[np.uint8], quality: int) -> Floats:
-        """Pixels (H, W, 3) to C-vectors (h, w, C)."""
+        """Transform pixels (H, W, 3) into C-vectors (h, w, C)."""
         block, anchors = self._block, mix(quality, self._profile.anchors)
         height, width = self.grid(*pixels.shape[:2])
         y: Floats | None = None
@@ -93,7 +93,7 @@ class Pixels:
         return y
 
     def hyper(self, y: Floats, quality: int) -> Floats | None:
-        """C-vectors (h, w, C) to hyper vectors (ceil(h/p), ceil(w/p), C_hyper), or None for a model without them."""
+        """Transform C-vectors (h, w, C) into hyper vectors (ceil(h/p), ceil(w/p), C_hyper), or None."""
         if self._paths.hyper_encoder is None:
             return None
         anchors, patch = mix(quality, self._profile.anchors), self._patch
@@ -107,7 +107,7 @@ class Pixels:
         return z
 
     def synthesise(self, y: Integers, quality: int, height: int, width: int) -> NDArray[np.uint8]:
-        """Decoded C-vectors (h, w, C), as the prior gives them, to pixels (height, width, 3)."""
+        """Transform decoded C-vectors (h, w, C), as the prior gives them, into pixels (height, width, 3)."""
         anchors, grows = mix(quality, self._profile.anchors), self._paths.growth is not None
         patch = self._profile.patch if grows else 1  # positions a side that the decoder takes for a C-vector
         side = self._block // patch
@@ -125,7 +125,7 @@ class Pixels:
 
 
 class _Grown:
-    """The map that a tile codec grows from its C-vectors, made by rows of tiles as windows ask for them, downwards."""
+    """The map that a tile codec grows from its C-vectors. Rows of tiles are grown when a window first asks for them."""
 
     def __init__(self, growth: InferenceSession, y: Integers, anchors: Floats, patch: int) -> None:
         self._growth, self._y, self._anchors, self._patch = growth, y, anchors, patch
@@ -145,13 +145,13 @@ class _Grown:
 
 
 def _session(path: Path, threads: int) -> InferenceSession:
-    import onnxruntime  # a tenth of a second to import; info and errors do without
+    import onnxruntime  # imported late: it takes a tenth of a second, and info and errors do without it
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # Threads that spin between runs take the cores from NumPy's products, which come in between.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # An arena keeps the largest of what every window needed; without it memory is a third, and time a tenth more.
+    # An arena keeps the most memory that any window needed. Without it, memory falls to a third, time grows by a tenth.
     options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     options.log_severity_level = 3
     try:
@@ -161,7 +161,7 @@ def _session(path: Path, threads: int) -> InferenceSession:
 
 
 def _run(session: InferenceSession, x: Floats, anchors: Floats) -> Floats:
-    """A map (rows, columns, channels) and a mix of anchors in, a map out; the sessions want channels first."""
+    """Run a session, which wants channels first, on a map (rows, columns, channels) and a mix of anchors."""
     x = np.ascontiguousarray(x.transpose(2, 0, 1)[None])
     inputs = {"input": x, "mix": anchors}
     return session.run(None, {i.name: inputs[i.name] for i in session.get_inputs()})[0][0].transpose(1, 2, 0)

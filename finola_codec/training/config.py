@@ -38,8 +38,8 @@ class TrainConfig:
     batch: int = 8  # crops of a step, on all devices together
     crop: int = 256  # pixels a side
     reduce: float = 1.0  # largest factor by which crops are reduced; 2.5 gives compressed pictures fine detail again
-    graphics_share: float = 0.25  # share of the crops that show graphics, where there are any: see Pictures
-    clip: float = 1.0  # norm of the gradient
+    graphics_share: float = 0.25  # share of the crops that show graphics, if there are any (see Pictures)
+    clip: float = 1.0  # the largest norm of the gradient
     skip_above: float = 4.0  # a step is skipped whose objective is that many times the running median
     ema: float = 0.999
     seed: int = 0

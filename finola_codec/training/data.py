@@ -16,7 +16,7 @@ from torch import Tensor
 from finola_codec.training.cache import INDEX, PIXELS
 
 REDUCED = 2 / 3  # share of the training crops of photographs that are reduced
-HELD_OUT_A_KIND = 3  # graphics
+HELD_OUT_A_KIND = 3  # graphics held out of each kind
 
 
 @dataclass(frozen=True)

@@ -32,20 +32,20 @@ CHECKPOINT = "checkpoint.pt"
 VALIDATION_POSITIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 KLT_CROPS = 400
 PHOTOGRAPHS = "photographs"
-NOISE = 1  # tells the generator of the quantization noise from those of crops
-MAX_SKIPPED = 25  # steps in a row; then the run ends
-VERSIONS = ("torch", "lightning", "numpy")  # of packages, saved beside the configuration
+NOISE = 1  # makes the generator of the quantization noise another than those of crops
+MAX_SKIPPED = 25  # the run ends when this many steps in a row were skipped
+VERSIONS = ("torch", "lightning", "numpy")  # packages whose versions are saved beside the configuration
 
 
 class _Agreed(NamedTuple):
     """What all processes of a run know of a step: means over them."""
 
-    objective: float  # infinite where that of any of them is not finite
+    objective: float  # infinite where that of any process is not finite
     loss: float
     bpp: float
     psnr: float
     interrupted: bool
-    seconds: float  # of training so far
+    seconds: float  # how long training has taken so far
 
 
 class Trainer:

@@ -36,12 +36,12 @@ class RateDistortion:
 
     @property
     def psnr(self) -> Tensor:
-        """dB, peak 1, of each picture (N,)."""
+        """PSNR of each picture (N,) in dB, for a peak of 1."""
         return -10 * torch.log10(self.mse.clamp_min(1e-10))
 
 
 def rate_distortion(result: Result, x: Tensor, position: Tensor, profile: Profile) -> RateDistortion:
-    """bpp + lambda 255^2 MSE of each picture, brought to one size across qualities.
+    """Compute bpp + lambda 255^2 MSE of each picture, brought to one size across qualities.
 
     At the optimum rate grows about as the square root of lambda; without the division by it the highest
     qualities would own the gradient, while BD-rate weighs all rates alike.

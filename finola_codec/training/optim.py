@@ -13,13 +13,13 @@ from finola_codec.nn.model import Codec
 
 # Learning rates relative to the configured one, by what the parameter's name contains.
 RATES = {
-    "log2": 5.0,  # logarithms of steps and scales: whole octaves from where they should end
-    "shortcut": 0.1,  # starts at the KLT, where it nearly belongs
-    "lapped": 0.03,  # so do these, of four times the weights: at the full rate early training diverges
-    "head": 0.3,  # starts at zero and adds to the shortcut
+    "log2": 5.0,  # logarithms of quantizer steps and scales start whole octaves away from where they end
+    "shortcut": 0.1,  # shortcuts start at the KLT, near to where they end
+    "lapped": 0.03,  # lapped shortcuts have four times the weights; early training diverges at a higher rate
+    "head": 0.3,  # heads start at zero and add to the shortcut
     "finola": 0.3,  # at the full rate the recurrence blows up on a rare batch
 }
-BY_ADAM = ("rows", "shortcut", "lapped", "finola", "queries", "places")  # tables, and what must move little
+BY_ADAM = ("rows", "shortcut", "lapped", "finola", "queries", "places")  # tables, and weights that must move little
 
 
 class Muon(Optimizer):
@@ -41,7 +41,7 @@ class Muon(Optimizer):
             for p in group["params"]:
                 if p.grad is not None:
                     same.setdefault(p.flatten(1).shape, []).append(p)
-            for shape, params in same.items():  # matrices of one shape at once: most are small
+            for shape, params in same.items():  # all matrices of one shape at once, because most are small
                 matrices = torch.stack([self._nesterov(p, group["momentum"]).flatten(1) for p in params])
                 updates = orthogonalise(matrices).float() * (0.2 * max(shape) ** 0.5)
                 for p, update in zip(params, updates, strict=True):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import skimage.data
 from click.testing import CliRunner
 from PIL import Image
 
-from finola_codec import Model
+import finola_codec
+from finola_codec import Model, load_model
 from finola_codec.cli import main
 from finola_codec.errors import ConfigError, ImageError
 from finola_codec.evaluation import pictures, sweep
@@ -42,7 +45,8 @@ def plan(tiny_model: Model) -> sweep.Plan:
 
 
 def measured(out: Path) -> list[dict]:
-    return [{k: v for k, v in r.items() if k not in TIMES} for r in sweep.load(out)]
+    records = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in r.items() if k not in TIMES} for r in records]
 
 
 def test_a_sweep_measures_everything_and_resumes(folder: Path, tiny_model: Model, tmp_path: Path) -> None:
@@ -52,15 +56,79 @@ def test_a_sweep_measures_everything_and_resumes(folder: Path, tiny_model: Model
     settings = sum(len(c.settings) for c in plan(tiny_model).open())
     assert len([r for r in records if "error" not in r]) == 2 * settings
     assert [r["image"] for r in records if "error" in r] == ["bad.png"]
-    fields = {"image", "codec", "setting", "bytes", "bpp", "psnr", "psnr_y", "ssim", "ms_ssim", *TIMES}
-    assert fields == set(records[0])
+    metrics = {"bytes", "bpp", "psnr", "psnr_y", "ssim", "ms_ssim", *TIMES}
+    common = {"image", "resize", "crop", "codec", "setting", "version", *metrics}
+    ours, others = ([r for r in records if r.get("codec") == name] for name in ("finola-tiny", "jpeg"))
+    assert set(others[0]) == common
+    assert set(ours[0]) == common | {"model_id", "model_sha256", "format", "effort"}
+    assert ours[0]["model_id"] == tiny_model.id.hex()
     whole = measured(tmp_path)
 
     lines = (tmp_path / "results.jsonl").read_text().splitlines(keepends=True)
-    (tmp_path / "results.jsonl").write_text("".join(lines[:7]) + lines[7][:20])  # interrupted in the middle of a line
-    list(sweep.run(found, plan(tiny_model), tmp_path, Engine()))
-    key = {(r["image"], r.get("codec"), r.get("setting")): r for r in measured(tmp_path)}
-    assert key == {(r["image"], r.get("codec"), r.get("setting")): r for r in whole}
+    cut = "".join(lines[:7]) + lines[7][:20] + "".join(lines[8:12]) + lines[12][:20]  # interrupted within lines, twice
+    (tmp_path / "results.jsonl").write_text(cut)
+    again = list(sweep.run(found, plan(tiny_model), tmp_path, Engine()))
+    assert len([r for r in again if "error" not in r]) == 2 * settings - 10
+    held = [{k: v for k, v in r.items() if k not in TIMES} for r in sweep.results(found, plan(tiny_model), tmp_path)]
+    by_codec = sorted((r for r in whole if "error" not in r), key=lambda r: r["codec"])
+    assert held == [*by_codec, *(r for r in whole if "error" in r)]
+
+
+def test_results_of_other_settings_are_kept_apart(folder: Path, tiny_model: Model, tmp_path: Path) -> None:
+    found = pictures.find(str(folder))
+    first = replace(plan(tiny_model), qualities=(20, 60))
+    for number, chosen in enumerate(
+        (first, replace(first, crop=64), replace(first, resize=90), replace(first, crop=64))
+    ):
+        new = [r for r in sweep.run(found, chosen, tmp_path, Engine()) if "error" not in r]
+        assert len(new) == (0 if number == 3 else 2 * (2 + 12))
+        held = sweep.results(found, chosen, tmp_path)
+        assert {(r["resize"], r["crop"]) for r in held} == {(chosen.resize, chosen.crop)}
+        assert len(held) == 2 * (2 + 12) + 1
+    assert len(sweep.results(found[:1], replace(first, qualities=(60,)), tmp_path)) == 1 + 12
+
+
+def test_results_of_other_weights_are_kept_apart(folder: Path, tiny_model: Model, tmp_path: Path) -> None:
+    """Of another encoder, too, whose files the same decoder reads."""
+    found = pictures.find(str(folder / "a.png"))
+    shutil.copytree(tiny_model.folder, tmp_path / "other")
+    encoder = onnx.load(tmp_path / "other" / "encoder.onnx")
+    for tensor in encoder.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype.kind == "f":
+            tensor.CopyFrom(onnx.numpy_helper.from_array((values * 0.8).astype(values.dtype), tensor.name))
+    onnx.save(encoder, tmp_path / "other" / "encoder.onnx")
+    tiny_model.manifest.write(tmp_path / "other")
+    other = load_model(tmp_path / "other")
+    assert (other.name, other.id) == (tiny_model.name, tiny_model.id)
+    for model in (tiny_model, other, tiny_model):
+        chosen = sweep.Plan((), (str(model.folder),), qualities=(60,))
+        new = list(sweep.run(found, chosen, tmp_path / "out", Engine()))
+        (held,) = sweep.results(found, chosen, tmp_path / "out")
+        data = finola_codec.encode(found[0].read(), 60, model=model)
+        assert held["bytes"] == len(data)
+    assert new == []
+    with pytest.raises(ConfigError, match="two of the codecs are called finola-tiny"):
+        sweep.Plan((), (str(tiny_model.folder), str(other.folder))).open()
+
+
+def test_a_picture_that_can_be_read_again_is_no_longer_an_error(
+    photo: Image.Image, tiny_model: Model, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"bad")
+    found, chosen = pictures.find(str(tmp_path / "a.png")), sweep.Plan(("jpeg",), ())
+    for _ in range(2):
+        assert len(list(sweep.run(found, chosen, tmp_path, Engine()))) == 1
+        assert [r["error"] for r in sweep.results(found, chosen, tmp_path)]
+    photo.save(tmp_path / "a.png")
+    list(sweep.run(found, chosen, tmp_path, Engine()))
+    assert not [r for r in sweep.results(found, chosen, tmp_path) if "error" in r]
+
+
+def test_other_lines_are_not_results(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_text('{"prompt": "a"}\n')
+    with pytest.raises(ConfigError, match="holds no results of eval"):
+        list(sweep.run(pictures.find(str(folder)), sweep.Plan(("jpeg",), ()), tmp_path, Engine()))
 
 
 def test_efforts_are_codecs_of_their_own(folder: Path, tiny_model: Model, tmp_path: Path) -> None:
@@ -202,6 +270,19 @@ def test_compare_writes_nothing_but_the_picture_to_standard_output(
 ) -> None:
     done = CliRunner().invoke(main, ["compare", str(folder / "a.png"), "-", "--model", str(tiny_model.folder)])
     assert done.stdout_bytes.endswith(b"IEND\xaeB`\x82")
+
+
+def test_eval_does_not_write_among_other_files(folder: Path, tiny_model: Model, tmp_path: Path) -> None:
+    (tmp_path / "psnr.png").write_bytes(b"precious")
+    arguments = ["eval", str(folder), "--out", str(tmp_path), "--codecs", "jpeg", "--no-html"]
+    arguments += ["--model", str(tiny_model.folder)]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 2
+    assert "holds other files" in done.output
+    assert (tmp_path / "psnr.png").read_bytes() == b"precious"
+    assert [p.name for p in tmp_path.iterdir()] == ["psnr.png"]
+    assert CliRunner().invoke(main, [*arguments, "--force"]).exit_code == 0
+    assert CliRunner().invoke(main, arguments).exit_code == 0  # the folder is the evaluation's now
 
 
 def test_eval_complains_of_what_it_cannot_use(folder: Path, tiny_model: Model, tmp_path: Path) -> None:

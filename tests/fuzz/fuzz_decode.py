@@ -12,7 +12,6 @@ into; mutation with valid checksums reaches further.)
 from __future__ import annotations
 
 import random
-import resource
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -119,7 +118,9 @@ def run(model: Model, corpus: list[bytes], seconds: float, seed: int = 0) -> Rep
 
 
 def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    import resource  # is not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 if __name__ == "__main__":

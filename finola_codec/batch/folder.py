@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 
 from finola_codec import codec, images
+from finola_codec.batch.manifest import Manifest, result_of, writing
 from finola_codec.errors import ConfigError, FinolaError, ModelError
 from finola_codec.files import check_apart, check_target, write_whole
 from finola_codec.journal import Line
-from finola_codec.manifest import Manifest, result_of, writing
 from finola_codec.parallel import Engine
 from finola_codec.runtime.model import DEFAULT_MODEL, load_model
 

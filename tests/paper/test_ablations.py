@@ -13,10 +13,10 @@ from PIL import Image
 
 from finola_codec import Model
 from finola_codec.errors import ConfigError
-from finola_codec.evaluation import paper as table
 from finola_codec.evaluation.pictures import find
+from finola_codec.paper import ablations as paper
+from finola_codec.paper import table4 as table
 from finola_codec.parallel import Engine
-from finola_codec.training import paper
 from finola_codec.training.data import Pictures
 
 

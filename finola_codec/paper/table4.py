@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,12 +17,12 @@ from finola_codec.parallel import Engine
 from finola_codec.quality import QUALITIES
 from finola_codec.runtime.model import load_model
 
-BPP = 0.19  # at which the paper reports
+BPP = 0.19  # the rate at which the paper reports
 PROTOCOLS = {"kodak": (None, None), "imagenet": (256, 256)}  # shorter side, centre crop
 PAPER = {
     "kodak": (25.6, 24.0),
     "imagenet": (24.9, None),
-}  # FINOLA's PSNR at 0.19, JPEG's at 0.20, as the paper has them
+}  # the paper's PSNR of FINOLA at 0.19 bpp and of JPEG at 0.20 bpp
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class Table4:
     quality: int
     bpp: float
     psnr: float
-    jpeg: float | None  # at 0.19, None where JPEG does not go so low
-    jpeg_at_ours: float | None  # at our rate
-    fixed_bpp: float  # of the same integers in codes of fixed length for each channel
+    jpeg: float | None  # at 0.19 bpp; None where JPEG does not go so low
+    jpeg_at_ours: float | None  # JPEG's PSNR at our rate
+    fixed_bpp: float  # rate of the same integers in codes of a fixed length for each channel
 
     @property
     def saved(self) -> float:
@@ -44,9 +45,7 @@ class Table4:
 
 def table4(data: str, pictures: Sequence[Picture], model: str, out: Path, engine: Engine) -> Table4:
     """Measure one data set, with real files, into ``out``. Raises :class:`ConfigError` for other models."""
-    for _ in sweep.run(pictures, sweep.Plan(("jpeg",), (), *PROTOCOLS[data]), out, engine):
-        pass
-    jpeg = rd.mean_curve(sweep.load(out), "jpeg")
+    jpeg = rd.mean_curve(_measured(pictures, sweep.Plan(("jpeg",), (), *PROTOCOLS[data]), out, engine), "jpeg")
     if not jpeg:
         raise ConfigError(f"{data}: no picture could be read")
     quality, (bpp, psnr) = _highest_within(pictures, model, sweep.Plan((), (model,), *PROTOCOLS[data]), out, engine)
@@ -62,10 +61,7 @@ def _highest_within(
     low, high = 1, QUALITIES
     while low <= high:
         quality = (low + high) // 2
-        for _ in sweep.run(pictures, replace(plan, qualities=(quality,)), out, engine):
-            pass
-        records = [r for r in sweep.load(out) if r.get("setting") == quality]
-        (point,) = rd.mean_curve(records, name)
+        (point,) = rd.mean_curve(_measured(pictures, replace(plan, qualities=(quality,)), out, engine), name)
         if point[0] <= BPP:
             best, low = (quality, point), quality + 1
         else:
@@ -73,6 +69,13 @@ def _highest_within(
     if best is None:
         raise ConfigError(f"{name} does not go down to {BPP} bit/pixel")
     return best
+
+
+def _measured(pictures: Sequence[Picture], plan: sweep.Plan, out: Path, engine: Engine) -> list[sweep.Record]:
+    with closing(sweep.run(pictures, plan, out, engine)) as records:
+        for _ in records:
+            pass
+    return sweep.results(pictures, plan, out)
 
 
 def _fixed_length(

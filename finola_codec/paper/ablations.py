@@ -26,7 +26,7 @@ from finola_codec.training.data import Pictures, generators
 SIDE, MAP, STRIDE = 64, 16, 4
 WIDTH, DEPTH = 96, 2
 BATCH, LR, WARMUP = 32, 1e-3, 50
-REDUCE = 4  # pictures by that, so that a crop of SIDE holds as much as the paper's pictures of 256 x 256 do
+REDUCE = 4  # factor by which pictures are reduced, so that a crop shows as much as the paper's 256 x 256 pixels
 
 
 @dataclass(frozen=True)
