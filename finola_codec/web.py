@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from finola_codec.errors import ConfigError
-from finola_codec.runtime.manifest import DECODER, GROWTH, MANIFEST, PRIOR
+from finola_codec.runtime.manifest import FILES, MANIFEST, PRIOR
 from finola_codec.runtime.model import Model
 
 RUNTIME = "onnxruntime-web"
@@ -70,11 +70,14 @@ def _fetched_runtime(scratch: Path) -> Path:
 
 
 def _write_model(model: Model, folder: Path) -> None:
-    """The files that decoding needs, compressed, and a manifest that says in ``web`` what stands for what."""
+    """The files of a model, compressed, and a manifest that says in ``web`` what stands for what.
+
+    A page fetches the encoders only when it encodes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = json.loads((model.folder / MANIFEST).read_text())
     content["web"] = {}
-    for name in (DECODER, GROWTH, PRIOR):
+    for name in FILES:
         if (model.folder / name).exists():
             data = (model.folder / name).read_bytes()
             content["web"][name] = _write_variant(folder, name, data, shuffled=name == PRIOR)

@@ -11,6 +11,8 @@ const MAX_METADATA = 2 ** 24; // bytes of any one chunk but those that hold pixe
 const COVER = 2; // the blocks that cover a picture may be that many times the limit, or SMALL_COVER
 const SMALL_COVER = 2 ** 20;
 const ANCILLARY = 0x80;
+const CHECKED = 2048; // bytes of the vectors' payload that one check is over
+const UNCHECKED = 4096; // a payload of at most so many bytes has no checks
 
 /** The limit on pixels where none is given. */
 export const DEFAULT_MAX_PIXELS = 178_956_970;
@@ -86,6 +88,45 @@ export function unpack(data, maxPixels = DEFAULT_MAX_PIXELS) {
 }
 
 /**
+ * The bytes of a file.
+ * @param {Header} header
+ * @param {Map<number, Uint8Array>} chunks payloads by type, in the order in which they are written
+ * @returns {Uint8Array}
+ */
+export function pack({ modelId, mode, quality, width, height }, chunks) {
+  const id = [0, 2, 4, 6].map((at) => Number.parseInt(modelId.slice(at, at + 2), 16));
+  const head = Uint8Array.from([...MAGIC, VERSION, ...id, MODES.indexOf(mode), quality, ...varint(width), ...varint(height)]);
+  const parts = [head];
+  for (const [type, payload] of chunks) {
+    const start = Uint8Array.from([type, ...varint(payload.length)]);
+    parts.push(start, payload, littleEndian(crc32(head, start, payload), 4));
+  }
+  return joined(parts);
+}
+
+/** The checks of a payload of vectors: the low half of a CRC-32 for each 2,048 bytes; nothing for a small payload. */
+export function checksOf(vectors) {
+  const found = [];
+  if (vectors.length > UNCHECKED) {
+    for (let at = 0; at < vectors.length; at += CHECKED) {
+      found.push(littleEndian(crc32(vectors.subarray(at, at + CHECKED)), 2));
+    }
+  }
+  return joined(found);
+}
+
+/** Parts one after the other. @param {Uint8Array[]} parts @returns {Uint8Array} */
+export function joined(parts) {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/**
  * What has come of a file that is still arriving: whole chunks that are intact, and the beginning of the last one.
  * @param {Uint8Array} data the beginning of a file
  * @param {number} [maxPixels]
@@ -154,7 +195,12 @@ function readHeader(data, maxPixels) {
   return { header, end: height.end };
 }
 
-function checkSize(width, height, maxPixels) {
+/**
+ * Refuse a size that no file may have, or that exceeds a limit.
+ * @param {number} width @param {number} height @param {number} maxPixels
+ * @throws {FormatError}
+ */
+export function checkSize(width, height, maxPixels) {
   if (!(width && height)) throw new FormatError(`impossible size ${width} x ${height}`);
   if (Math.max(width, height) > MAX_SIDE) {
     throw new LimitError(`${width} x ${height} pixels: a side may have ${MAX_SIDE} pixels at most`);
@@ -177,6 +223,14 @@ function readChunk(data, start, headEnd) {
   const isIntact =
     isWhole && crc32(data.subarray(0, headEnd), data.subarray(start, begin + length)) === readUint32(data, end - 4);
   return { type, payload, end, isWhole, isIntact };
+}
+
+function littleEndian(value, bytes) {
+  return Uint8Array.from({ length: bytes }, (_, i) => value >>> (8 * i));
+}
+
+function varint(value) {
+  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...varint(value >>> 7)];
 }
 
 function readUint32(data, position) {

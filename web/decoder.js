@@ -3,7 +3,6 @@
 import { CHUNK, unpack, unpackBeginning } from "./container.js";
 import { FormatError } from "./errors.js";
 import { decodeIntegers } from "./integers.js";
-import { Models } from "./models.js";
 import { Synthesis } from "./pixels.js";
 import { decodeAlpha, decodeLayer } from "./raster.js";
 
@@ -21,11 +20,11 @@ import { decodeAlpha, decodeLayer } from "./raster.js";
 
 export class Decoder {
   /**
-   * @param {string | URL} models where the models are, see {@link Models}
-   * @param {() => Promise<import("./pixels.js").Runtime>} runtime loads ONNX Runtime
+   * @param {import("./models.js").Models} models
+   * @param {() => Promise<import("./graphs.js").Runtime>} runtime loads ONNX Runtime
    */
   constructor(models, runtime) {
-    this._models = new Models(models);
+    this._models = models;
     this._loadRuntime = runtime;
     /** @type {Map<import("./model.js").Model, Promise<Synthesis>>} */
     this._syntheses = new Map();

@@ -42,6 +42,19 @@ export type Source = Uint8Array | ArrayBuffer | Blob | Response | ReadableStream
 /** Decode a .fin file in a worker. Rejects with a {@link FinolaError}. */
 export function decode(source: Source, options?: DecodeOptions): Promise<Picture>;
 
+export interface EncodeOptions {
+  /** From 1 to 100; 50 by default. */
+  quality?: number;
+  /** The model's name; by default the first that is served. */
+  model?: string;
+}
+
+/** Encode RGBA pixels, not premultiplied, such as an ImageData, as a .fin file. Rejects with a {@link FinolaError}. */
+export function encode(
+  pixels: { data: Uint8ClampedArray; width: number; height: number },
+  options?: EncodeOptions,
+): Promise<Uint8Array>;
+
 /** What a .fin file says of itself, without decoding it. Throws a {@link FormatError}. */
 export function info(data: Uint8Array | ArrayBuffer): Info;
 

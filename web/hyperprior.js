@@ -1,16 +1,18 @@
 /** The exact hyperprior: from hyper vectors and vectors, as coded, to the integers that the pixels are made of. */
 
-import { FINOLA_LIMIT, LIMIT, clip, exactMix, rescale, round } from "./fixed.js";
+import { FINOLA_LIMIT, LIMIT, ONE, clip, exactMix, rescale, round } from "./fixed.js";
 import { Growth } from "./growth.js";
 import { Products } from "./products.js";
-import { cellBefore, readRepeats } from "./repeats.js";
-import { ResidualReader } from "./residuals.js";
+import { cheaper, nearest } from "./quantizer.js";
+import { cellBefore, readRepeats, writeNoRepeats } from "./repeats.js";
+import { ResidualReader, ResidualWriter } from "./residuals.js";
 
 const PART_SITES = 8192; // positions that are coded together; part of the format
 const SITES_AT_ONCE = 64; // positions that are computed with together; changes no result
 const BINS = 64;
 const LOG2_MIN = 13517; // minus log2 of the smallest scale, with 12 fractional bits
 const BINS_PER_OCTAVE = 5;
+const ERROR_WEIGHT = 2.5; // an error counts for more than its square, because contexts read it
 
 /**
  * Where a layer reads the vectors: an offset on the grid, and how many channels of what stands there.
@@ -60,15 +62,64 @@ export class Hyperprior {
   decode(hyper, vectors, grid, quality, partial = false) {
     const { features, repeated } = this._readHyper(hyper, grid, quality);
     const reader = new ResidualReader(this._tables, vectors, partial);
+    const known = this._traverse(features, repeated, grid, quality, ({ bins }) => reader.read(bins));
+    reader.finish();
+    return known;
+  }
+
+  /**
+   * Quantize and code vectors. No cell repeats.
+   * @param {Float32Array} y (height, width, C)
+   * @param {Float32Array} z the hyper vectors, (cells, C_hyper)
+   * @param {{height: number, width: number}} grid
+   * @param {number} quality
+   * @param {number} price the bits that a squared error of one is worth, see {@link import("./quantizer.js")}
+   * @returns {{hyper: Uint8Array, vectors: Uint8Array}} payloads
+   */
+  encode(y, z, grid, quality, price) {
+    const { channels, hyper_channels: hyperChannels } = this._profile;
+    const hyperSteps = row(this._array("hyper_step"), quality);
+    const ownBins = row(this._array("hyper_bin"), quality);
+    const residuals = Int32Array.from(z, (value, i) => nearest((value * ONE) / hyperSteps[i % hyperChannels]));
+    const hyper = new ResidualWriter(this._tables);
+    writeNoRepeats(hyper);
+    hyper.write(residuals, Uint8Array.from(residuals, (_, i) => ownBins[i % hyperChannels]));
+    const seeds = Float64Array.from(residuals, (value, i) =>
+      clip(value * hyperSteps[i % hyperChannels], -FINOLA_LIMIT, FINOLA_LIMIT),
+    );
+    const features = this._growth.grow(seeds, grid.height, grid.width);
+    const vectors = new ResidualWriter(this._tables);
+    const errorWeight = price * ERROR_WEIGHT;
+    this._traverse(features, new Uint8Array(grid.height * grid.width), grid, quality, ({ step, sites, means, bins, steps }) => {
+      const size = step.stop - step.start;
+      const wanted = new Float64Array(bins.length);
+      for (let i = 0, at = 0; i < sites.length; i++) {
+        for (let c = 0; c < size; c++, at++) {
+          wanted[at] = (y[sites[i] * channels + step.start + c] * ONE - means[at]) / steps[c];
+        }
+      }
+      const prices = Float64Array.from(steps, (value) => errorWeight * (value / ONE) ** 2);
+      const chosen = cheaper(wanted, bins, prices, this._tables);
+      vectors.write(chosen, bins);
+      return chosen;
+    });
+    return { hyper: hyper.finish(), vectors: vectors.finish() };
+  }
+
+  /**
+   * Walk the coding steps. `code` is given the means and tables of a part and turns them into residuals, by reading or by
+   * writing them; of positions that repeat it is given no tables.
+   */
+  _traverse(features, repeated, grid, quality, code) {
     const known = new Int32Array(grid.height * grid.width * this._profile.channels);
     const phases = [0, 1].map((phase) => positionsOf(grid, phase));
     for (const step of this._steps) {
       const sites = phases[step.phase];
       for (let begin = 0; begin < sites.length; begin += PART_SITES) {
-        this._decodePart(step, sites.subarray(begin, begin + PART_SITES), { features, repeated, known, grid, quality, reader });
+        const part = sites.subarray(begin, begin + PART_SITES);
+        this._codePart(step, part, { features, repeated, known, grid, quality, code });
       }
     }
-    reader.finish();
     return known;
   }
 
@@ -105,8 +156,8 @@ export class Hyperprior {
     return { features: this._growth.grow(seeds, height, width), repeated };
   }
 
-  /** Decode the channels of a coding step at `sites`, and write their values into `known`. */
-  _decodePart(step, sites, { features, repeated, known, grid, quality, reader }) {
+  /** Code the channels of a coding step at `sites`, and write their values into `known`. */
+  _codePart(step, sites, { features, repeated, known, grid, quality, code }) {
     const { channels } = this._profile;
     const size = step.stop - step.start;
     const steps = row(this._array("step"), quality).subarray(step.start, step.stop);
@@ -122,12 +173,12 @@ export class Hyperprior {
         for (let c = 0; c < size; c++) means[(begin + i) * size + c] = mean[i * stride + c];
         if (repeated[site]) return;
         for (let c = 0; c < size; c++) {
-          const index = round(((scale[i * stride + c] - log2Steps[c] + LOG2_MIN) * BINS_PER_OCTAVE) / 4096);
+          const index = round(((scale[i * stride + c] - log2Steps[c] + LOG2_MIN) * BINS_PER_OCTAVE) / ONE);
           bins[coded++] = clip(index, 0, BINS - 1);
         }
       });
     }
-    const residuals = reader.read(bins.subarray(0, coded));
+    const residuals = code({ step, sites, means, bins: bins.subarray(0, coded), steps });
     let next = 0;
     sites.forEach((site, i) => {
       const to = site * channels + step.start;

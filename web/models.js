@@ -28,23 +28,41 @@ export class Models {
     return this._open.get(id);
   }
 
+  /**
+   * The model with a name, or the first one.
+   * @param {string} [name] @returns {Promise<Model>} @throws {ModelError}
+   */
+  async named(name) {
+    const { models } = await this._index();
+    const found = models.find((model) => name === undefined || model.name === name);
+    if (!found) throw new ModelError(`no model ${name}; here are ${known(models)}`);
+    return this.find(found.id.slice(0, 8));
+  }
+
   async _openById(id) {
-    this._index ??= fetchBytes(new URL("index.json", this._base)).then((b) => JSON.parse(new TextDecoder().decode(b)));
-    let index;
-    try {
-      index = await this._index;
-    } catch (error) {
-      this._index = undefined;
-      throw error;
-    }
-    const found = index.models.find((model) => model.id.startsWith(id));
+    const { models } = await this._index();
+    const found = models.find((model) => model.id.startsWith(id));
     if (!found) {
-      const known = index.models.map(({ name, id: own }) => `${name} (${own.slice(0, 8)})`).join(", ");
-      throw new ModelError(`the file was written with the model ${id}, which is not here; here are ${known || "none"}`);
+      throw new ModelError(`the file was written with the model ${id}, which is not here; here are ${known(models)}`);
     }
     const folder = new URL(`${found.name}/`, this._base);
     return Model.open((name, hash) => (hash ? cached : fetchBytes)(new URL(name + (hash ? `?${hash}` : ""), folder)));
   }
+
+  /** What index.json says: `{models: [{name, id}]}`. */
+  async _index() {
+    this._fetched ??= fetchBytes(new URL("index.json", this._base));
+    try {
+      return JSON.parse(new TextDecoder().decode(await this._fetched));
+    } catch (error) {
+      this._fetched = null; // it may be there the next time
+      throw error;
+    }
+  }
+}
+
+function known(models) {
+  return models.map(({ name, id }) => `${name} (${id.slice(0, 8)})`).join(", ") || "none";
 }
 
 /** A file whose address names its hash, so that what is cached is never out of date. */

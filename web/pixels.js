@@ -1,48 +1,21 @@
 /** The transform from vectors to pixels, by ONNX Runtime, a window at a time. */
 
 import { ONE, clip, round } from "./fixed.js";
+import { FeatureMap, mixOf, openSession, runGraph } from "./graphs.js";
 import { windows } from "./windows.js";
 
 const WINDOW = 2 ** 19; // pixels that are synthesised at once; bounds memory
 const GROWN_AT_ONCE = 4; // vectors of a tile codec that are grown together: their map is large
 
-/**
- * What runs the graphs: the part of onnxruntime-web that is used here.
- * @typedef {object} Runtime
- * @property {{create(bytes: Uint8Array, options?: object): Promise<any>}} InferenceSession
- * @property {new (type: "float32", data: Float32Array, shape: number[]) => any} Tensor
- */
-
-/** A map of features, the channels first: (channels, height, width). */
-class FeatureMap {
-  constructor(channels, height, width, data = new Float32Array(channels * height * width)) {
-    this.channels = channels;
-    this.height = height;
-    this.width = width;
-    this.data = data;
-  }
-
-  /** Copy `count` columns of all rows of `from`, from column `first`, to the column `at` and row `top` of this map. */
-  paste(from, first, count, top, at, rows = from.height, firstRow = 0) {
-    for (let c = 0; c < this.channels; c++) {
-      for (let r = 0; r < rows; r++) {
-        const begin = (c * from.height + firstRow + r) * from.width + first;
-        this.data.set(from.data.subarray(begin, begin + count), (c * this.height + top + r) * this.width + at);
-      }
-    }
-  }
-}
-
 export class Synthesis {
   /**
    * @param {import("./model.js").Model} model
-   * @param {Runtime} runtime
+   * @param {import("./graphs.js").Runtime} runtime
    * @returns {Promise<Synthesis>}
    */
   static async open(model, runtime) {
-    const session = async (name) => runtime.InferenceSession.create(await model.file(name), { executionProviders: ["wasm"] });
-    const decoder = await session("decoder.onnx");
-    const growth = model.profile.kind === "tile" ? await session("growth.onnx") : null;
+    const decoder = await openSession(model, runtime, "decoder.onnx");
+    const growth = model.profile.kind === "tile" ? await openSession(model, runtime, "growth.onnx") : null;
     return new Synthesis(model, runtime, decoder, growth);
   }
 
@@ -67,26 +40,14 @@ export class Synthesis {
     const patch = this._growth ? profile.block / profile.stride : 1; // positions a side of the map for a vector
     const side = profile.block / patch;
     const source = this._growth
-      ? new Grown((x) => this._run(this._growth, x, mix), values, grid, profile.channels, patch)
+      ? new Grown((x) => runGraph(this._runtime, this._growth, x, mix), values, grid, profile.channels, patch)
       : { window: (area) => vectorsOf(values, grid.width, profile.channels, area) };
     const out = new Uint8ClampedArray(4 * width * height);
     for (const { outer, inner } of windows(grid.height * patch, grid.width * patch, side, WINDOW, margins.decoder)) {
-      const x = await this._run(this._decoder, await source.window(outer), mix);
+      const x = await runGraph(this._runtime, this._decoder, await source.window(outer), mix);
       paint(x, outer, inner, side, out, width, height);
     }
     return out;
-  }
-
-  async _run(session, map, mix) {
-    const { Tensor } = this._runtime;
-    const inputs = {
-      input: new Tensor("float32", map.data, [1, map.channels, map.height, map.width]),
-      mix: new Tensor("float32", mix, [1, mix.length]),
-    };
-    const feeds = Object.fromEntries(session.inputNames.map((name) => [name, inputs[name]]));
-    const { output } = await session.run(feeds);
-    const [, channels, height, width] = output.dims;
-    return new FeatureMap(channels, height, width, output.data);
   }
 }
 
@@ -110,7 +71,8 @@ class Grown {
     for (let row = first; row < last; row++) {
       const begin = Math.max(top, row * this._patch);
       const end = Math.min(bottom, (row + 1) * this._patch);
-      map.paste(this._rows.get(row), left, right - left, begin - top, 0, end - begin, begin - row * this._patch);
+      const from = { top: begin - row * this._patch, left, rows: end - begin, count: right - left };
+      map.paste(this._rows.get(row), from, { top: begin - top, left: 0 });
     }
     return map;
   }
@@ -122,7 +84,8 @@ class Grown {
       const area = { top: row, bottom: row + 1, left, right };
       const part = await this._run(vectorsOf(this._values, this._grid.width, this._channels, area));
       strip ??= new FeatureMap(part.channels, this._patch, this._grid.width * this._patch);
-      strip.paste(part, 0, part.width, 0, left * this._patch);
+      const whole = { top: 0, left: 0, rows: part.height, count: part.width };
+      strip.paste(part, whole, { top: 0, left: left * this._patch });
     }
     return strip;
   }
@@ -157,10 +120,4 @@ function paint(x, outer, inner, side, out, width, height) {
 /** A level of the decoder's output, in float32 as everybody else computes it. */
 function level(x) {
   return clip(round(Math.fround(Math.fround(x + 0.5) * 255)), 0, 255);
-}
-
-/** The mix of anchors of a quality. @param {number} quality @param {number} anchors @returns {Float32Array} */
-export function mixOf(quality, anchors) {
-  const where = ((quality - 1) / 99) * (anchors - 1);
-  return Float32Array.from({ length: anchors }, (_, i) => Math.max(0, 1 - Math.abs(where - i)));
 }

@@ -6,10 +6,10 @@
  */
 
 import { FormatError } from "./errors.js";
+import { HALF, productHigh, productLow } from "./product.js";
 import { TOTAL } from "./tables.js";
 
 const BASE = 2 ** 32;
-const HALF = 2 ** 20; // the scale is divided into 20 upper and 20 lower bits
 
 /** @typedef {{size: number, start(symbol: number): number, find(quantile: number): number}} Distribution */
 
@@ -125,17 +125,4 @@ export class RangeDecoder {
       range: join(this._rangeHigh, this._rangeLow),
     };
   }
-}
-
-/** The lower 32 bits of the last product; the upper ones are what {@link productHigh} returns. */
-let productLow = 0;
-
-/** Multiply a scale of 40 bits, in two halves of 20, by a factor of 24. */
-function productHigh(scaleHigh, scaleLow, factor) {
-  const upper = scaleHigh * factor; // below 2^44, in units of 2^20
-  const upperHigh = Math.floor(upper / 4096);
-  const lower = (upper - upperHigh * 4096) * HALF + scaleLow * factor; // below 2^32 + 2^44
-  const carry = Math.floor(lower / BASE);
-  productLow = lower - carry * BASE;
-  return upperHigh + carry;
 }

@@ -15,6 +15,11 @@ export function readRepeats(reader, count) {
   return share ? reader.readFlags(count, share * (TOTAL / SHARES)) : new Int32Array(count);
 }
 
+/** Write that no cell repeats. @param {import("./residuals.js").ResidualWriter} writer */
+export function writeNoRepeats(writer) {
+  writer.writeUniform(0, SHARES);
+}
+
 /**
  * The cell before a cell: at its left, or above it in the first column; -1 before the first.
  * @param {number} cell in raster order

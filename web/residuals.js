@@ -1,11 +1,13 @@
-/** Batches of residuals, read from a range-coded payload. */
+/** Batches of residuals, read from a range-coded payload and written to one. */
 
 import { FormatError } from "./errors.js";
 import { RangeDecoder } from "./range_decoder.js";
+import { RangeEncoder } from "./range_encoder.js";
 import { Table, TOTAL, Uniform } from "./tables.js";
 
 const ESCAPE_SIZES = 22; // an escape exceeds its table's reach by less than 2^22
-const MAX_RESIDUAL = 2 ** 20;
+/** The largest magnitude of a residual. */
+export const MAX_RESIDUAL = 2 ** 20;
 
 export class ResidualReader {
   /**
@@ -99,6 +101,45 @@ export class ResidualReader {
         residuals[places[i]] = rest & 1 ? -magnitude : magnitude;
       });
     }
+  }
+}
+
+export class ResidualWriter {
+  /** @param {import("./tables.js").Tables} tables */
+  constructor(tables) {
+    this._tables = tables;
+    this._encoder = new RangeEncoder();
+  }
+
+  /** One batch. @param {Int32Array} residuals @param {Uint8Array} bins the table of each */
+  write(residuals, bins) {
+    const escapes = [];
+    const { order, ends } = grouped(bins, this._tables.tables.length);
+    for (let bin = 0, begin = 0; bin < ends.length; begin = ends[bin++]) {
+      const reach = this._tables.reach[bin];
+      for (let i = begin; i < ends[bin]; i++) {
+        const residual = residuals[order[i]];
+        const excess = Math.abs(residual) - reach;
+        if (excess > 0) escapes.push({ excess, size: 31 - Math.clz32(excess), sign: residual < 0 ? 1 : 0 });
+        this._encoder.encode(this._tables.tables[bin], excess > 0 ? 2 * reach + 1 : residual + reach);
+      }
+    }
+    for (const { size } of escapes) this.writeUniform(size, ESCAPE_SIZES);
+    for (let size = 0; size < ESCAPE_SIZES; size++) {
+      for (const escape of escapes.filter((e) => e.size === size)) {
+        this.writeUniform(2 * (escape.excess - 2 ** size) + escape.sign, 2 ** (size + 1));
+      }
+    }
+  }
+
+  /** One symbol out of `size` that are alike. @param {number} symbol @param {number} size */
+  writeUniform(symbol, size) {
+    this._encoder.encode(new Uniform(size), symbol);
+  }
+
+  /** The payload. @returns {Uint8Array} */
+  finish() {
+    return this._encoder.finish();
   }
 }
 

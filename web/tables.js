@@ -21,6 +21,12 @@ export class Table {
     return this._cumulative[symbol];
   }
 
+  /** What a symbol costs in bits. @param {number} symbol @returns {number} */
+  bits(symbol) {
+    this._bits ??= Float64Array.from({ length: this.size }, (_, i) => 24 - Math.log2(this.start(i + 1) - this.start(i)));
+    return this._bits[symbol];
+  }
+
   /** The symbol that a quantile below 2^24 falls on. @param {number} quantile @returns {number} */
   find(quantile) {
     const cumulative = this._cumulative;
@@ -82,5 +88,13 @@ export class Tables {
       }
       this.tables.push(new Table(own));
     }
+  }
+
+  /** What a residual costs in bits; for an escape, its symbol and about what follows. */
+  bits(residual, bin) {
+    const reach = this.reach[bin];
+    const outside = Math.abs(residual) - reach;
+    if (outside > 0) return this.tables[bin].bits(2 * reach + 1) + 2 * Math.log2(outside) + 5;
+    return this.tables[bin].bits(residual + reach);
   }
 }

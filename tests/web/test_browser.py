@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from finola_codec import decode
-from finola_codec.container import ICC, LAYER, pack, unpack
-from tests.golden.make import FOLDER, HASHES
+from finola_codec import decode, encode
+from finola_codec.container import ALPHA, ICC, LAYER, pack, unpack
+from tests.conftest import psnr
+from tests.golden.make import FOLDER, HASHES, MODELS
 
 EXPECTED = json.loads(HASHES.read_text())
 TIMEOUT = 120  # seconds; only a hang takes so long
@@ -157,6 +158,39 @@ def test_the_colours_of_a_profile_are_shown(page: Any, site: Path) -> None:
     assert np.abs(pixels(png) - pixels(decode((FOLDER / "medium.finola-base.fin").read_bytes()))).max() <= 1
 
 
+ENCODE = """
+const done = arguments[arguments.length - 1];
+(async () => {
+  const { encode } = await import("/finola-codec.js");
+  const [base64, width, height, options] = arguments;
+  const data = Uint8ClampedArray.from(atob(base64), (c) => c.charCodeAt(0));
+  return Array.from(await encode({ data, width, height }, options));
+})().then(done, (error) => done(`${error.name}: ${error.message}`));
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_python_decodes_what_the_browser_encodes(page: Any, photo: Image.Image, model: str, mode: str) -> None:
+    source = photo.crop((50, 20, 350, 220)).convert(mode)
+    if mode == "RGBA":
+        source.putalpha(Image.linear_gradient("L").resize(source.size))
+    rgba = base64.b64encode(pixels(source).astype(np.uint8).tobytes()).decode()
+    options = {"quality": 40, "model": model}
+    data = bytes(page.execute_async_script(ENCODE, rgba, *source.size, options))
+    python = encode(source, 40, model=model)
+    found = decode(data)
+    assert found.mode == mode
+    if mode == "RGBA":
+        assert (pixels(found)[..., 3] == pixels(source)[..., 3]).all()
+    coded = [sum(len(c) for kind, c in unpack(d)[1].items() if kind != ALPHA) for d in (data, python)]
+    level = psnr(source.convert("RGB"), found.convert("RGB"))
+    difference = level - psnr(source.convert("RGB"), decode(python).convert("RGB"))
+    assert 0.97 < coded[0] / coded[1] < 1.03
+    assert abs(difference) < 0.1
+
+
 @pytest.mark.slow
 def test_the_element_loads_a_picture(page: Any) -> None:
     source = {"src": "/golden/medium.finola-base.fin", "alt": "An astronaut", "width": "100"}
@@ -180,3 +214,20 @@ def test_what_cannot_be_decoded_ends_in_an_error_event(page: Any, site: Path) ->
         event, message, width, complete = page.execute_async_script(ELEMENT, {"src": path, "alt": ""})
         assert (event, width, complete) == ("error", 0, True)
         assert reason in message
+
+
+@pytest.mark.slow
+def test_the_page_encodes_and_compares(browser: Any, address: str, photo: Image.Image, tmp_path: Path) -> None:
+    source = tmp_path / "cat.png"
+    photo.crop((100, 40, 260, 160)).save(source)
+    browser.get(f"{address}/index.html")
+    browser.find_element("id", "files").send_keys(str(source))
+    script = """
+        const done = arguments[0];
+        const wait = () => document.body.dataset.ready ? done(document.body.innerText) : setTimeout(wait, 50);
+        wait();"""
+    text = browser.execute_async_script(script)
+    assert "160 x 120" in text
+    assert "PSNR of .fin" in text
+    assert "PSNR of JPEG" in text
+    assert browser.find_element("id", "status").text == ""

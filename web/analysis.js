@@ -1,0 +1,93 @@
+/** The transforms from pixels to vectors and hyper vectors, by ONNX Runtime, a window at a time. */
+
+import { FeatureMap, mixOf, openSession, runGraph } from "./graphs.js";
+import { windows } from "./windows.js";
+
+const WINDOW = 2 ** 19; // pixels that are transformed at once; bounds memory
+const HYPER_WINDOW = 2 ** 14; // vectors that the hyper encoder takes at once; it sees less than a hyper vector far
+
+export class Analysis {
+  /**
+   * @param {import("./model.js").Model} model
+   * @param {import("./graphs.js").Runtime} runtime
+   * @returns {Promise<Analysis>}
+   */
+  static async open(model, runtime) {
+    const encoder = await openSession(model, runtime, "encoder.onnx");
+    const hyper = model.profile.kind === "block" ? await openSession(model, runtime, "hyper_encoder.onnx") : null;
+    return new Analysis(model, runtime, encoder, hyper);
+  }
+
+  /** @private use {@link Analysis.open} */
+  constructor(model, runtime, encoder, hyper) {
+    this._model = model;
+    this._runtime = runtime;
+    this._encoder = encoder;
+    this._hyper = hyper;
+  }
+
+  /**
+   * Pixels to vectors.
+   * @param {Uint8ClampedArray} rgba (height, width, 4)
+   * @returns {Promise<Float32Array>} (h, w, C)
+   */
+  async vectors(rgba, width, height, quality) {
+    const { profile, margins } = this._model;
+    const { block, channels } = profile;
+    const grid = this._model.grid(width, height);
+    const size = this._hyper ? WINDOW : block ** 2; // a tile codec encodes each tile by itself
+    const y = new Float32Array(grid.height * grid.width * channels);
+    for (const { outer, inner } of windows(grid.height, grid.width, block, size, margins.encoder)) {
+      const x = new FeatureMap(3, (outer.bottom - outer.top) * block, (outer.right - outer.left) * block);
+      x.fill((c, row, column) => {
+        const py = mirrored(outer.top * block + row, height);
+        const px = mirrored(outer.left * block + column, width);
+        return Math.fround(rgba[4 * (py * width + px) + c] / 255) - 0.5;
+      });
+      const found = await runGraph(this._runtime, this._encoder, x, mixOf(quality, profile.anchors));
+      collect(found, outer, inner, y, grid.width);
+    }
+    return y;
+  }
+
+  /**
+   * Vectors to hyper vectors.
+   * @param {Float32Array} y (h, w, C)
+   * @param {{height: number, width: number}} grid
+   * @returns {Promise<Float32Array | null>} (ceil(h / p), ceil(w / p), C_hyper), or null for a model without them
+   */
+  async hyperVectors(y, grid, quality) {
+    if (!this._hyper) return null;
+    const { channels, anchors, hyper_patch: patch, hyper_channels: hyperChannels } = this._model.profile;
+    const cells = { height: Math.ceil(grid.height / patch), width: Math.ceil(grid.width / patch) };
+    const z = new Float32Array(cells.height * cells.width * hyperChannels);
+    for (const { outer, inner } of windows(cells.height, cells.width, patch, HYPER_WINDOW, patch)) {
+      const part = new FeatureMap(channels, (outer.bottom - outer.top) * patch, (outer.right - outer.left) * patch);
+      part.fill((c, row, column) => {
+        const py = Math.min(outer.top * patch + row, grid.height - 1);
+        const px = Math.min(outer.left * patch + column, grid.width - 1);
+        return y[(py * grid.width + px) * channels + c];
+      });
+      const found = await runGraph(this._runtime, this._hyper, part, mixOf(quality, anchors));
+      collect(found, outer, inner, z, cells.width);
+    }
+    return z;
+  }
+}
+
+/** Where a place beyond the end is mirrored to; the last place is repeated first. */
+function mirrored(place, size) {
+  const within = place % (2 * size);
+  return within < size ? within : 2 * size - 1 - within;
+}
+
+/** Copy the inner part of a window, channels first, to where it belongs in a map with the channels last. */
+function collect(found, outer, inner, out, gridWidth) {
+  for (let y = inner.top; y < inner.bottom; y++) {
+    for (let x = inner.left; x < inner.right; x++) {
+      const from = (y - outer.top) * found.width + x - outer.left;
+      const to = (y * gridWidth + x) * found.channels;
+      for (let c = 0; c < found.channels; c++) out[to + c] = found.data[c * found.height * found.width + from];
+    }
+  }
+}

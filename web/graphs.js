@@ -1,0 +1,68 @@
+/** Running the graphs of a model in ONNX Runtime. */
+
+/**
+ * What runs the graphs: the part of onnxruntime-web that is used here.
+ * @typedef {object} Runtime
+ * @property {{create(bytes: Uint8Array, options?: object): Promise<any>}} InferenceSession
+ * @property {new (type: "float32", data: Float32Array, shape: number[]) => any} Tensor
+ */
+
+/** A map of features, the channels first: (channels, height, width). */
+export class FeatureMap {
+  /** @param {number} channels @param {number} height @param {number} width @param {Float32Array} [data] */
+  constructor(channels, height, width, data = new Float32Array(channels * height * width)) {
+    this.channels = channels;
+    this.height = height;
+    this.width = width;
+    this.data = data;
+  }
+
+  /** Compute every number. @param {(channel: number, row: number, column: number) => number} value */
+  fill(value) {
+    for (let c = 0, at = 0; c < this.channels; c++) {
+      for (let r = 0; r < this.height; r++) {
+        for (let x = 0; x < this.width; x++) this.data[at++] = value(c, r, x);
+      }
+    }
+  }
+
+  /** Copy `count` columns of `rows` rows of `from`, from column `left` and row `top`, to a place in this map. */
+  paste(from, { top, left, rows, count }, to) {
+    for (let c = 0; c < this.channels; c++) {
+      for (let r = 0; r < rows; r++) {
+        const begin = (c * from.height + top + r) * from.width + left;
+        this.data.set(from.data.subarray(begin, begin + count), (c * this.height + to.top + r) * this.width + to.left);
+      }
+    }
+  }
+}
+
+/**
+ * @param {import("./model.js").Model} model @param {Runtime} runtime @param {string} name of the graph's file
+ * @returns {Promise<any>} a session
+ */
+export async function openSession(model, runtime, name) {
+  return runtime.InferenceSession.create(await model.file(name), { executionProviders: ["wasm"] });
+}
+
+/**
+ * A map and a mix of anchors in, a map out.
+ * @param {Runtime} runtime @param {any} session @param {FeatureMap} map @param {Float32Array} mix
+ * @returns {Promise<FeatureMap>}
+ */
+export async function runGraph({ Tensor }, session, map, mix) {
+  const inputs = {
+    input: new Tensor("float32", map.data, [1, map.channels, map.height, map.width]),
+    mix: new Tensor("float32", mix, [1, mix.length]),
+  };
+  const feeds = Object.fromEntries(session.inputNames.map((name) => [name, inputs[name]]));
+  const { output } = await session.run(feeds);
+  const [, channels, height, width] = output.dims;
+  return new FeatureMap(channels, height, width, output.data);
+}
+
+/** The mix of anchors of a quality. @param {number} quality @param {number} anchors @returns {Float32Array} */
+export function mixOf(quality, anchors) {
+  const where = ((quality - 1) / 99) * (anchors - 1);
+  return Float32Array.from({ length: anchors }, (_, i) => Math.max(0, 1 - Math.abs(where - i)));
+}
