@@ -203,9 +203,8 @@ def _encode(model: Model, planes: Planes, extras: dict[int, bytes], quality: int
     if effort in REFINEMENTS:
         y, price = _refined(model, planes.pixels, y, quality, REFINEMENTS[effort])
     z = model.pixels.hyper(y, quality)
-    payloads = model.prior.encode(
-        y, z, quality, price, out=y.view(np.int32)
-    )  # in place: large pictures would not fit twice
+    in_place = y.view(np.int32)  # large pictures would not fit twice
+    payloads = model.prior.encode(y, z, quality, price, out=in_place)
     chunks = {HYPER: payloads.hyper, VECTORS: payloads.vectors}
     if checks := container.checks(payloads.vectors):
         chunks[CHECKS] = checks
