@@ -22,6 +22,7 @@ from finola_codec.errors import (
     IncompleteError,
     LimitError,
     ModelError,
+    TargetError,
 )
 from finola_codec.runtime.model import Model, load_model
 
@@ -37,6 +38,7 @@ __all__ = [
     "LimitError",
     "Model",
     "ModelError",
+    "TargetError",
     "__version__",
     "decode",
     "encode",

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finola_codec import container, images
-from finola_codec.container import ALPHA, CHECKS, EXIF, HYPER, ICC, LAYER, VECTORS, Header
+from finola_codec.container import ALPHA, CHECKS, HYPER, LAYER, VECTORS, Header
 from finola_codec.entropy.exact import Payloads
 from finola_codec.entropy.fixed import Integers
-from finola_codec.errors import ConfigError, FormatError, ModelError
+from finola_codec.errors import ConfigError, FormatError, ModelError, TargetError
 from finola_codec.images import Planes
+from finola_codec.metadata import Metadata
 from finola_codec.quality import QUALITIES
 from finola_codec.runtime.model import DEFAULT_MODEL, Model, find_model, load_model
 
@@ -35,6 +36,7 @@ def encode(
     target_bytes: int | None = None,
     target_psnr: float | None = None,
     lossless: bool = False,
+    strip: bool = False,
     max_pixels: int | None = container.DEFAULT_MAX_PIXELS,
 ) -> bytes:
     """Encode a picture as the bytes of a .fin file.
@@ -44,10 +46,12 @@ def encode(
     quality that reaches it. ``effort`` 0 rounds, 1 to 6 choose every number by what it costs and brings, 7 to 9 also
     refine the vectors by gradient descent (2, 5 and 12 iterations; they need the extra ``[train]``). A ``lossless``
     file has every pixel exactly, as a layer of lossless WebP and no learned part: neither quality nor target applies.
+    With ``strip``, EXIF, XMP and resolution are left out; the ICC profile, which says what the colours are, is not.
 
     Raises :class:`ConfigError` for a quality or effort out of range, for two targets, and for a target that makes no
-    sense or that no quality meets; :class:`LimitError` for a picture that :func:`decode` would refuse under the same
-    ``max_pixels``; :class:`ImageError` for a picture without pixels; :class:`ModelError` for an unknown model.
+    sense; :class:`TargetError` where no quality meets the target; :class:`LimitError` for a picture that
+    :func:`decode` would refuse under the same ``max_pixels``; :class:`ImageError` for a picture without pixels;
+    :class:`ModelError` for an unknown model.
 
     >>> import skimage.data
     >>> cat = Image.fromarray(skimage.data.cat())
@@ -62,7 +66,7 @@ def encode(
     planes = images.to_planes(image)
     _check_limits(planes.pixels.shape[1], planes.pixels.shape[0], model, max_pixels)
     del image  # frees the picture's memory where the caller keeps no reference
-    extras = _extras(planes)
+    extras = _extras(planes, strip)
     if lossless:
         return _lossless(model, planes, extras)
 
@@ -86,7 +90,7 @@ def decode(
     max_pixels: int | None = container.DEFAULT_MAX_PIXELS,
     threads: int = 0,
 ) -> Image.Image:
-    """Decode the bytes of a .fin file. The picture's ``info`` has its ICC profile and EXIF.
+    """Decode the bytes of a .fin file. The picture's ``info`` has its metadata.
 
     Without a ``model``, the one that the file names is looked for among those that are installed. ``threads`` is how
     many CPU threads the transforms of a model that is opened here use, 0 for all; a :class:`Model` has its own.
@@ -291,18 +295,14 @@ def _picture(header: Header, chunks: Mapping[int, bytes], pixels: NDArray[np.uin
     alpha = None
     if header.mode.endswith("A"):  # missing only where a damaged file is salvaged
         alpha = images.unpack_alpha(chunks.get(ALPHA, images.OPAQUE), header.height, header.width)
-    return images.from_planes(Planes(pixels, header.mode, alpha, chunks.get(ICC), chunks.get(EXIF)))
+    return images.from_planes(Planes(pixels, header.mode, alpha, Metadata.from_chunks(chunks)))
 
 
-def _extras(planes: Planes) -> dict[int, bytes]:
-    extras = {}
+def _extras(planes: Planes, strip: bool) -> dict[int, bytes]:
+    extras: dict[int, bytes] = {}
     if planes.alpha is not None:
         extras[ALPHA] = images.pack_alpha(planes.alpha)
-    if planes.icc:
-        extras[ICC] = planes.icc
-    if planes.exif:
-        extras[EXIF] = planes.exif
-    return extras
+    return extras | (Metadata(icc=planes.metadata.icc) if strip else planes.metadata).chunks()
 
 
 def _largest_within(attempt: Callable[[int], bytes], limit: int) -> bytes:
@@ -316,7 +316,7 @@ def _largest_within(attempt: Callable[[int], bytes], limit: int) -> bytes:
         else:
             high = middle - 1
     if best is None:
-        raise ConfigError(f"the picture does not fit {limit} bytes even at quality 1")
+        raise TargetError(f"the picture does not fit {limit} bytes even at quality 1")
     return best
 
 
@@ -331,7 +331,7 @@ def _first_reaching(attempt: Callable[[int], tuple[float, bytes]], psnr: float) 
         else:
             low = middle + 1
     if best is None:
-        raise ConfigError(f"the picture does not reach {psnr} dB even at quality {QUALITIES}")
+        raise TargetError(f"the picture does not reach {psnr} dB even at quality {QUALITIES}")
     return best
 
 

@@ -4,9 +4,10 @@
 
     FinolaError
      |-- ConfigError      a profile, a configuration or an option makes no sense
+     |    `-- TargetError  no quality brings a picture to the target it was to be encoded for
      |-- ModelError       a model is unknown, damaged, or not the one a file was written with
      |-- FormatError      a .fin file is damaged, truncated or not a .fin file
-     |    `-- LimitError  a file claims more than the limits allow
+     |    `-- LimitError   a file claims more than the limits allow
      |-- ImageError       a picture cannot be read or represented
      |-- TrainingError    a training run has diverged
      `-- IncompleteError  a damaged file was decoded as far as it is intact
@@ -26,6 +27,10 @@ class FinolaError(Exception):
 
 class ConfigError(FinolaError):
     """A profile, a configuration or an option makes no sense."""
+
+
+class TargetError(ConfigError):
+    """A picture does not meet the target that it was to be encoded for at any quality."""
 
 
 class ModelError(FinolaError):

@@ -1,33 +1,20 @@
-"""Pictures in and out through Pillow: modes, alpha, orientation, ICC, EXIF, limits."""
+"""Pictures taken apart and put together: modes, orientation, the alpha plane, the layer."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import warnings
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps
 
-from finola_codec.container import DEFAULT_MAX_PIXELS
 from finola_codec.errors import FormatError, ImageError
+from finola_codec.metadata import SPACES, Metadata, fits, space
 
 ORIENTATION = 0x0112  # the EXIF tag
-# The EXIF tags that describe a picture. A TIFF file's others describe how its pixels lie in the file, where those of
-# another file do not: description, camera, resolution, software, time, artist, copyright, rating, what Windows adds,
-# and the blocks of camera settings and of places.
-DESCRIPTIVE = {
-    *(0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298, 0x4746, 0x4749),
-    *range(0x9C9B, 0x9CA0),
-    *(0x8769, 0x8825),
-}
-SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}  # of the ICC profiles that fit a mode
 MAX_LAYER_SIDE = 16_383  # as WebP has it
-PNG_LEVEL = 2  # a third of the time of the default, 6, for files 4 % larger
 OPAQUE = b""  # the alpha chunk of a picture that has alpha but is opaque everywhere
 
 
@@ -38,31 +25,7 @@ class Planes:
     pixels: NDArray[np.uint8]
     mode: str  # one of container.MODES
     alpha: NDArray[np.uint8] | None = None  # (H, W)
-    icc: bytes | None = None
-    exif: bytes | None = None
-
-
-def read(source: Path | BinaryIO, name: str, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> Image.Image:
-    """Open and decode a picture. Raises :class:`ImageError` naming it and what is wrong with it."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels decides
-            image = Image.open(source)
-            if max_pixels is not None and image.width * image.height > max_pixels:
-                raise ImageError(f"{name}: {image.width} x {image.height} pixels, more than the limit of {max_pixels}")
-            image.load()
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{name}: not a picture in a format that Pillow reads") from error
-    except FileNotFoundError as error:
-        raise ImageError(f"{name}: no such file") from error
-    except (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{name}: cannot be read as a picture: {error}") from error
-    return image
-
-
-def suffixes() -> set[str]:
-    """Return the suffixes of picture files that Pillow knows, without our own."""
-    return set(Image.registered_extensions()) - {".fin"}
+    metadata: Metadata = field(default_factory=Metadata)
 
 
 def to_planes(image: Image.Image) -> Planes:
@@ -72,17 +35,17 @@ def to_planes(image: Image.Image) -> Planes:
     """
     if not (image.width and image.height):
         raise ImageError(f"a picture of {image.width} x {image.height} pixels cannot be encoded")
-    exif = image.getexif()
-    icc = image.info.get("icc_profile") or None
-    if exif.get(ORIENTATION, 1) != 1:
+    metadata = Metadata.of(image)
+    if image.getexif().get(ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
+        metadata = replace(metadata, xmp=Metadata.of(image).xmp)  # from which Pillow has removed the orientation too
     if image.mode in ("CMYK", "LAB"):
-        image, icc = _to_srgb(image, icc), None
+        image, metadata = _to_srgb(image, metadata.icc), replace(metadata, icc=None)
     image = _to_eight_bits(image)
-    if icc and _space(icc) not in (None, SPACES[image.mode.removesuffix("A")]):
-        icc = None
+    if metadata.icc and not fits(metadata.icc, image.mode):
+        metadata = replace(metadata, icc=None)
     alpha = np.asarray(image.getchannel("A")) if image.mode in ("LA", "RGBA") else None
-    return Planes(np.asarray(_converted(image, "RGB")), image.mode, alpha, icc, _descriptive(exif))
+    return Planes(np.asarray(_converted(image, "RGB")), image.mode, alpha, metadata)
 
 
 def from_planes(planes: Planes) -> Image.Image:
@@ -90,10 +53,7 @@ def from_planes(planes: Planes) -> Image.Image:
     image = _converted(Image.fromarray(planes.pixels, "RGB"), planes.mode.removesuffix("A"))
     if planes.alpha is not None:
         image.putalpha(Image.fromarray(planes.alpha, "L"))
-    if planes.icc:
-        image.info["icc_profile"] = planes.icc
-    if planes.exif:
-        image.info["exif"] = planes.exif
+    planes.metadata.put_into(image)
     return image
 
 
@@ -152,48 +112,10 @@ def unpack_layer(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
     return layer
 
 
-def save(image: Image.Image, target: BinaryIO, suffix: str) -> None:
-    """Write a picture in the format of ``suffix``, with its ICC profile and EXIF where the format has a place for them.
-
-    Raises :class:`ImageError` for a suffix or a mode that Pillow cannot write.
-    """
-    Image.preinit()
-    if suffix.lower() not in Image.EXTENSION:
-        Image.init()  # all of Pillow's formats, which takes as long as decoding a small picture
-    format_name = Image.EXTENSION.get(suffix.lower())
-    if format_name not in Image.SAVE:
-        raise ImageError(f"{suffix or 'no suffix'}: not a picture format that Pillow writes")
-    extras: dict[str, Any] = {key: image.info[key] for key in ("icc_profile", "exif") if key in image.info}
-    if format_name == "PNG":
-        extras["compress_level"] = PNG_LEVEL
-    try:
-        image.save(target, format_name, **extras)
-    except (KeyError, ValueError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk, not of the picture
-        raise ImageError(f"a picture of mode {image.mode} cannot be saved as {format_name}: {error}") from error
-
-
-def _descriptive(exif: Image.Exif) -> bytes | None:
-    """Keep the tags that describe the picture. Its orientation is none of them: it has been applied."""
-    for tag in list(exif):
-        if tag not in DESCRIPTIVE:
-            del exif[tag]
-    return exif.tobytes() if len(exif) else None
-
-
-def _space(icc: bytes) -> str | None:
-    """Return the colour space of a profile (RGB, GRAY, CMYK or Lab), or None where it cannot be read."""
-    try:
-        return ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space.strip()
-    except (ImageCms.PyCMSError, OSError):
-        return None
-
-
 def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     """Convert ink or Lab to sRGB, by its profile if it has one that fits."""
     profile: ImageCms.ImageCmsProfile | None = None
-    if icc and _space(icc) == SPACES[image.mode]:
+    if icc and space(icc) == SPACES[image.mode]:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
     elif image.mode == "LAB":
         profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))

@@ -138,7 +138,7 @@ def test_files_of_one_result_clash(tiny_model: Model, source: Path, photo: Image
     photo.save(source / "0.webp")
     done = encode(tiny_model, source, tmp_path / "target")
     assert done.exit_code == 2
-    assert "0.webp: would overwrite the result of 0.png" in done.output
+    assert f"0.webp: would overwrite the result of {source / '0.png'}" in done.output
 
 
 @pytest.mark.parametrize("options", [(), ("--force",), ("--retry-failed",), ("--quality", 60)])
@@ -152,7 +152,7 @@ def test_files_of_one_result_clash_across_runs(
     for _ in range(2):
         done = encode(tiny_model, source, target, *options)
         assert done.exit_code == 2
-        assert "0.jpg: would overwrite the result of 0.png" in done.output
+        assert f"0.jpg: would overwrite the result of {source / '0.png'}" in done.output
         assert (target / "0.fin").read_bytes() == before
     (source / "0.png").unlink()
     assert encode(tiny_model, source, target, *options).exit_code == (0 if "--force" in options else 2)
@@ -200,7 +200,7 @@ def test_cut_lines_of_a_manifest_are_no_harm(tiny_model: Model, source: Path, tm
 def test_what_a_killed_run_has_left_is_done_again(tiny_model: Model, source: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     encode(tiny_model, source, target)
-    begun = [{key: line[key] for key in ("file", "source")} for line in manifest(target)]
+    begun = [{key: line[key] for key in ("file", "source", "result")} for line in manifest(target)]
     (target / "manifest.started.jsonl").write_text("".join(json.dumps(line) + "\n" for line in begun))
     (target / "manifest.jsonl").unlink()
     assert encode(tiny_model, source, target, "--quality", 60).exit_code == 0

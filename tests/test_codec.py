@@ -24,6 +24,7 @@ from finola_codec import (
     decode,
     encode,
     fingerprint,
+    formats,
     images,
 )
 from tests import hard
@@ -228,7 +229,7 @@ def test_the_tags_of_a_tiff_do_not_go_astray(
     tiff, again = io.BytesIO(), io.BytesIO()
     picture.save(tiff, "TIFF", exif=exif)
     decoded = decode(encode(Image.open(tiff), 90, model=tiny_model), model=tiny_model)
-    images.save(decoded, again, ".tif")
+    formats.save(decoded, again, ".tif")
     reread = Image.open(again)
     assert psnr(reread.convert("RGB"), decoded.convert("RGB")) > 100
     assert reread.size == ((80, 50) if orientation == 1 else (50, 80))

@@ -1,5 +1,6 @@
-"""Encoding or decoding folders of any size, resumably: what is done, and what a manifest remembers of it."""
+"""Encoding or decoding files and folders of any size: what is done to one, to all, and what a manifest remembers."""
 
-from finola_codec.batch.folder import Batch, Job, lines, run
+from finola_codec.batch.folder import Batch, Job, run
+from finola_codec.batch.work import Decoding, Encoding, Result, Work
 
-__all__ = ["Batch", "Job", "lines", "run"]
+__all__ = ["Batch", "Decoding", "Encoding", "Job", "Result", "Work", "run"]

@@ -1,11 +1,10 @@
-"""Encoding or decoding folders of any size, resumably."""
+"""Files and folders of any size, encoded or decoded into one folder; resumably, if that is wanted."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import hashlib
-import io
 import os
 import stat
 import time
@@ -14,13 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from finola_codec import codec, images
-from finola_codec.batch.manifest import Manifest, result_of, writing
-from finola_codec.errors import ConfigError, FinolaError, ModelError
+from finola_codec.batch.manifest import Manifest, writing
+from finola_codec.batch.work import Decoding, Work
+from finola_codec.errors import ConfigError, FinolaError, ModelError, TargetError
 from finola_codec.files import check_apart, check_target, write_whole
 from finola_codec.journal import Line
 from finola_codec.parallel import Engine
-from finola_codec.runtime.model import DEFAULT_MODEL, load_model
 
 # Errors of writing that every other file would meet too.
 FULL = {errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -28,8 +26,9 @@ FULL = {errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 @dataclass(frozen=True)
 class Job:
-    """A file to work on, as the manifest will tell about it, or why it must not be worked on."""
+    """The file at ``path``, what its line will tell about it, and why it must not be worked on, if it must not."""
 
+    path: Path
     about: Line
     replace: bool = False
     refusal: str | None = None
@@ -37,148 +36,153 @@ class Job:
 
 @dataclass(frozen=True)
 class Batch:
-    """What is done to every file of ``source``, and the folder ``target`` that gets the results.
+    """The work on every file of ``sources``, files and folders, and the folder ``target`` that gets the results.
 
-    ``model`` is a name or a folder; without one, encoding uses the default, decoding the one that each file names. With
-    ``force``, files in the target that are no results of the same files are replaced.
+    With ``force``, files in the target that are no results of the same files are replaced; with ``skip_existing``, what
+    would be written over a file is not done. A ``resumable`` batch has one folder as its source, and keeps a manifest
+    in the target: what that lists is not done again, unless it has failed and ``retry_failed`` is set.
     """
 
-    source: Path
+    sources: tuple[Path, ...]
     target: Path
-    decode: bool = False
-    model: str | None = None
-    quality: int = 50
-    effort: int = codec.DEFAULT_EFFORT
-    retry_failed: bool = False
+    work: Work
     force: bool = False
+    skip_existing: bool = False
+    resumable: bool = False
+    retry_failed: bool = False
 
-    def files(self) -> Iterator[Path]:
-        """The files to work on, relative to ``source``, in a fixed order, found as they are needed."""
-        suffixes = self._suffixes()
-        for folder, folders, names in os.walk(self.source):
-            folders.sort()
-            for name in sorted(names):
-                if os.path.splitext(name)[1].lower() in suffixes:
-                    yield (Path(folder) / name).relative_to(self.source)
+    def files(self) -> Iterator[tuple[Path, Path]]:
+        """The files to work on: the folder that each was found in, and its path below it, in a fixed order.
+
+        Hidden files and folders are left out.
+        """
+        for source in self.sources:
+            if not source.is_dir():
+                yield source.parent, Path(source.name)
+                continue
+            for folder, folders, names in os.walk(source):
+                folders[:] = sorted(name for name in folders if not name.startswith("."))
+                for name in sorted(names):
+                    if os.path.splitext(name)[1].lower() in self.work.accepts and not name.startswith("."):
+                        yield source, (Path(folder) / name).relative_to(source)
 
     def jobs(self) -> Iterator[Job]:
-        """What the manifest does not list as done yet, found as it is needed.
+        """What is not done yet, found as it is needed.
 
-        Raises, at once, :class:`ConfigError` for a source that is no folder, :class:`ModelError` for an unknown model.
+        Raises, at once, :class:`ConfigError` for a source of a resumable batch that is no folder, and
+        :class:`ModelError` for an unknown model.
         """
-        if not self.source.is_dir():
-            raise ConfigError(f"{self.source}: no such folder")
-        return self._jobs(self._settings(), Manifest(self.target))
+        if self.resumable and not self.sources[0].is_dir():
+            raise ConfigError(f"{self.sources[0]}: no such folder")
+        return self._jobs(self.work.settings(), self._manifest())
+
+    def lines(self) -> list[Line]:
+        """What the manifest says of the files that are in the source now."""
+        newest = self._manifest().newest
+        return [newest[name] for name in (file.as_posix() for _, file in self.files()) if name in newest]
+
+    def _manifest(self) -> Manifest:
+        return Manifest(self.target, is_kept=self.resumable)
 
     def _jobs(self, settings: Line, manifest: Manifest) -> Iterator[Job]:
-        source = str(self.source.resolve())
-        for file, earlier in _with_clashes(self.files()):
-            about: Line = {"file": file.as_posix(), "source": source, "settings": settings}
+        for root, file, earlier in self._with_clashes():
+            about: Line = {"file": file.as_posix(), "source": str(root.resolve()), "settings": settings}
+            about["result"] = file.with_suffix(self.work.suffix).as_posix()
             try:
-                found = (self.source / file).stat()
+                found = (root / file).stat()
                 about |= {"bytes_in": found.st_size, "mtime_ns": found.st_mtime_ns}
                 if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
-                    raise FinolaError("is not a file")
+                    raise FinolaError(f"{root / file}: is not a file")
                 owner = manifest.owner(about) or earlier
-                if owner not in (None, about["file"]):
-                    raise FinolaError(f"would overwrite the result of {owner}")
-                if not manifest.settled(about, self.retry_failed):
-                    replace = self.force or manifest.made(about)
-                    self._check(file, replace)
-                    yield Job(about, replace)
+                if owner not in (None, root.resolve() / file):
+                    raise FinolaError(f"{root / file}: would overwrite the result of {owner}")
+                out = self.target / about["result"]
+                if manifest.settled(about, self.retry_failed) or (self.skip_existing and out.exists()):
+                    continue
+                replace = self.force or manifest.made(about)
+                self._check(root / file, out, replace)
+                yield Job(root / file, about, replace)
             except (FinolaError, OSError) as error:
-                yield Job(about, refusal=str(error))
+                yield Job(root / file, about, refusal=_told(error))
 
-    def _check(self, file: Path, replace: bool) -> None:
-        out = self.target / result_of(file)
+    def _with_clashes(self) -> Iterator[tuple[Path, Path, Path | None]]:
+        """Each of :meth:`files`, and the earlier file whose result it would overwrite."""
+        folder, writers = None, dict[Path, Path]()
+        for root, file in self.files():
+            # The files of one folder come one after the other, so a single source needs no memory of the others.
+            if len(self.sources) == 1 and file.parent != folder:
+                folder, writers = file.parent, {}
+            yield root, file, writers.get(file.with_suffix(""))
+            writers.setdefault(file.with_suffix(""), root.resolve() / file)
+
+    def _check(self, file: Path, out: Path, replace: bool) -> None:
         real = out.resolve()  # through a link it may be another of the inputs
-        is_input = real.suffix.lower() in self._suffixes() and real.is_relative_to(self.source.resolve())
-        check_apart([out], [self.source / file, *([real] if is_input else [])])
+        is_input = any(real.is_relative_to(source.resolve()) for source in self.sources)
+        accepted = real.suffix.lower() in self.work.accepts or real in {s.resolve() for s in self.sources}
+        check_apart([out], [file, *([real] if is_input and accepted else [])])
         check_target(out, replace)
 
-    def _suffixes(self) -> set[str]:
-        return {".fin"} if self.decode else images.suffixes()
-
-    def _settings(self) -> Line:
-        """What a result depends on beside the file. Opens the model, so that a wrong one is found before any work."""
-        if self.decode:
-            return {"direction": "decode", "model": load_model(self.model).id.hex() if self.model else None}
-        model = load_model(self.model or DEFAULT_MODEL).id.hex()
-        return {"direction": "encode", "model": model, "quality": self.quality, "effort": self.effort}
-
-    def work(self, threads: int, job: Job) -> Line:
-        """Encode or decode one file and return its line of the manifest.
+    def do(self, threads: int, job: Job) -> Line:
+        """Work on one file and return its line of the manifest.
 
         Raises what every other file would meet too: a :class:`ConfigError`, a full disk.
         """
-        file = Path(job.about["file"])
         if job.refusal is not None:
-            return {"file": file.as_posix(), "error": job.refusal}
+            return {"file": job.about["file"], "error": job.refusal}
         began = time.perf_counter()
-        out = self.target / result_of(file)
+        out = self.target / job.about["result"]
         try:
-            data = (self.source / file).read_bytes()
-            result = self._decoded(data, threads) if self.decode else self._encoded(data, str(file), threads)
+            result = self.work(job.path, str(job.path), threads)
             out.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(out, result, job.replace)
+            write_whole(out, result.data, job.replace)
         except (FinolaError, OSError) as error:
             if self._concerns_all(error):
                 raise
-            return job.about | {"error": str(error)}
-        seconds = round(time.perf_counter() - began, 4)
-        written = {"bytes_out": len(result), "sha256": hashlib.sha256(result).hexdigest()}
-        return job.about | written | {"seconds": seconds}
+            return job.about | {"error": _told(error)}
+        return job.about | {
+            "bytes_out": len(result.data),
+            "sha256": hashlib.sha256(result.data).hexdigest(),
+            "pixels": result.pixels,
+            "seconds": round(time.perf_counter() - began, 4),
+            "missing": result.missing,
+            "notes": result.notes,
+        }
 
     def _concerns_all(self, error: FinolaError | OSError) -> bool:
         if isinstance(error, OSError):
             return error.errno in FULL
+        if isinstance(error, TargetError):
+            return False  # another picture may meet it
         # Of decoding, the files name the models that it needs.
-        return isinstance(error, ConfigError) or (isinstance(error, ModelError) and not self.decode)
-
-    def _encoded(self, data: bytes, name: str, threads: int) -> bytes:
-        model = load_model(self.model or DEFAULT_MODEL, threads)
-        return codec.encode(images.read(io.BytesIO(data), name), self.quality, model=model, effort=self.effort)
-
-    def _decoded(self, data: bytes, threads: int) -> bytes:
-        out = io.BytesIO()
-        model = load_model(self.model, threads) if self.model else None
-        images.save(codec.decode(data, model=model, threads=threads), out, ".png")
-        return out.getvalue()
+        return isinstance(error, ConfigError) or (isinstance(error, ModelError) and not isinstance(self.work, Decoding))
 
 
-def run(batch: Batch, engine: Engine) -> Generator[Line, None, None]:
-    """Work on what is not done yet, and yield each new line of the manifest as it is written.
+def run(batch: Batch, engine: Engine, threads: int = 0) -> Generator[Line, None, None]:
+    """Work on what is not done yet, and yield each new line as it is written.
 
-    Raises what :meth:`Batch.jobs` and :meth:`Batch.work` raise.
+    ``threads`` is how many CPU threads one process alone uses, 0 for all. Raises what :meth:`Batch.jobs` and
+    :meth:`Batch.do` raise.
     """
     jobs = batch.jobs()
     batch.target.mkdir(parents=True, exist_ok=True)
-    with writing(batch.target) as (started, done):
-        work = partial(batch.work, engine.threads)
-        with contextlib.closing(engine.map(work, _noted(jobs, started))) as found:
+    with writing(batch.target) if batch.resumable else contextlib.nullcontext((_unnoted, _unnoted)) as (started, done):
+        do = partial(batch.do, engine.threads or threads)
+        with contextlib.closing(engine.map(do, _noted(jobs, started))) as found:
             for line in found:
                 done(line)
                 yield line
 
 
-def lines(batch: Batch) -> list[Line]:
-    """What the manifest says of the files that are in the source now."""
-    newest = Manifest(batch.target).newest
-    return [newest[name] for name in (file.as_posix() for file in batch.files()) if name in newest]
+def _told(error: FinolaError | OSError) -> str:
+    return str(error) if isinstance(error, FinolaError) else f"{error.filename}: {error.strerror}"
+
+
+def _unnoted(line: Line) -> None:
+    """Where there is no manifest."""
 
 
 def _noted(jobs: Iterable[Job], started: Callable[[Line], None]) -> Iterator[Job]:
     for job in jobs:
         if job.refusal is None:
-            started({key: job.about[key] for key in ("file", "source")})
+            started({key: job.about[key] for key in ("file", "source", "result")})
         yield job
-
-
-def _with_clashes(files: Iterator[Path]) -> Iterator[tuple[Path, str | None]]:
-    """Each file, with the earlier one whose result it would overwrite: of its folder, with another suffix."""
-    folder, stems = None, dict[str, str]()
-    for file in files:  # those of one folder come one after the other
-        if file.parent != folder:
-            folder, stems = file.parent, {}
-        yield file, stems.get(file.stem)
-        stems.setdefault(file.stem, file.as_posix())

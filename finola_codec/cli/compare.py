@@ -20,7 +20,7 @@ from finola_codec.runtime.model import DEFAULT_MODEL
 @options.force
 def compare(picture: str, out: str, codec: str, model: str, quality: int, force: bool) -> None:
     """Put the picture IN, our codec and another one at equal bytes side by side in one PNG."""
-    files.check_apart([(picture, out)])
+    files.check_apart(picture, out)
     files.check_target(out, force)
     from finola_codec.evaluation.codecs import find
     from finola_codec.evaluation.compare import at_bytes, side_by_side
@@ -36,6 +36,6 @@ def compare(picture: str, out: str, codec: str, model: str, quality: int, force:
         panels.append((f"{chosen.name}: {len(coded)} bytes, {measure(original, decoded)['psnr']:.2f} dB", decoded))
     png = io.BytesIO()
     side_by_side(panels).save(png, "PNG")
-    files.write(out, png.getvalue(), force, make_folder=False)
+    files.write(out, png.getvalue(), force)
     for caption, _ in panels[1:]:
         click.echo(caption, err=out == files.STREAM)

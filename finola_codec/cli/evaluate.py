@@ -41,7 +41,7 @@ from finola_codec.runtime.model import DEFAULT_MODEL
 @click.option("--log-x/--linear-x", default=True, show_default=True, help="The rate axis of the plots.")
 @click.option("--html/--no-html", default=True, show_default=True, help="Make the page, with every picture decoded.")
 @options.force
-@options.engine
+@options.engine(1)
 def evaluate(
     images: str,
     out: Path,

@@ -3,105 +3,137 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import partial
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from finola_codec import files
-from finola_codec.errors import FinolaError
+from finola_codec.batch.folder import Batch
+from finola_codec.batch.folder import run as run_all
+from finola_codec.batch.work import Work
+from finola_codec.errors import FinolaError, IncompleteError
+from finola_codec.journal import Line
+from finola_codec.parallel import Engine
 
 STREAM = "-"
 WORTH_PROCESSES = 8  # files; for fewer, starting processes takes longer than they save
-Job = tuple[str, str]  # input and output: paths, or STREAM
-Work = Callable[[Job, int], None]
 T = TypeVar("T")
 
 
-def jobs(paths: Sequence[str], out_dir: Path | None, suffix: str, accepted: Callable[[], Collection[str]]) -> list[Job]:
-    """What to read and where to write it, from a command's arguments.
+@dataclass(frozen=True)
+class How:
+    """What a command does beside its work."""
 
-    Without ``out_dir`` the arguments are IN and OUT. With it they are files and folders; a folder stands for
-    the files in and below it with an ``accepted`` suffix, and keeps its structure.
+    force: bool = False
+    skip_existing: bool = False
+    threads: int = 0
+    verbose: bool = False
+
+
+def run(paths: Sequence[str], out_dir: Path | None, work: Work, how: How, label: str) -> None:
+    """Do a command's work: on IN and OUT, or with ``out_dir`` on files and folders.
+
+    Raises :class:`click.UsageError` where the paths are neither, and :class:`FinolaError` where something fails.
     """
-    if out_dir is None:
-        if len(paths) != 2:
-            raise click.UsageError("give IN and OUT, or several inputs with --out-dir DIR")
-        found = [(paths[0], paths[1])]
-    else:
-        found = _into(out_dir, paths, suffix, accepted)
-    check_apart(found)
-    return found
-
-
-def check_apart(found: Sequence[Job]) -> None:
-    """Refuse jobs that would write the same file, or over an input of one of them, whatever it is called there."""
-    writers: dict[str, str] = {}
-    for source, target in found:
-        file = os.path.realpath(target)
-        if file in writers:
-            raise FinolaError(f"{writers[file]} and {source} would both become {target}")
-        writers[file] = source
-    files.check_apart([_place(target, 1) for _, target in found], [_place(source, 0) for source, _ in found])
-
-
-def _into(out_dir: Path, paths: Sequence[str], suffix: str, accepted: Callable[[], Collection[str]]) -> list[Job]:
-    found: list[Job] = []
-    for path in map(Path, paths):
-        if str(path) == STREAM:
+    if out_dir is not None:
+        if STREAM in paths:
             raise click.UsageError("standard input cannot be combined with --out-dir")
-        inputs = _below(path, accepted()) if path.is_dir() else [path]
-        root = path if path.is_dir() else path.parent
-        found += [(str(f), str(out_dir / f.relative_to(root).with_suffix(suffix))) for f in inputs]
-    return found
+        todo = Batch(tuple(map(Path, paths)), out_dir, work, how.force, how.skip_existing)
+        run_batch(todo, Engine(processes(todo, how.threads)), how.threads, how.verbose, label)
+    elif len(paths) == 2:
+        work.settings()  # a wrong model is refused before any file is read
+        _run_one(paths[0], paths[1], work, how)
+    else:
+        raise click.UsageError("give IN and OUT, or several inputs with --out-dir DIR")
+
+
+def processes(batch: Batch, threads: int) -> int:
+    """How many processes are worth starting: one for each CPU thread, if there are enough files."""
+    some = sum(1 for _ in islice(batch.files(), WORTH_PROCESSES))
+    return (threads or os.cpu_count() or 1) if some == WORTH_PROCESSES else 1
+
+
+def run_batch(batch: Batch, engine: Engine, threads: int, verbose: bool, label: str) -> None:
+    """Work on many files. One that fails is reported, and the others go on.
+
+    Raises :class:`FinolaError` at the end if any has failed, :class:`IncompleteError` if damaged ones were salvaged.
+    """
+    batch.work.settings()  # a wrong model is refused before any file is looked for
+    if all(source.exists() for source in batch.sources) and not any(True for _ in batch.files()):
+        raise FinolaError(f"{', '.join(map(str, batch.sources))}: holds no file to work on")
+    began = time.monotonic()
+    lines: list[Line] = []
+    with (
+        contextlib.closing(run_all(batch, engine, threads)) as done,
+        progress(done, lambda: sum(1 for _ in batch.jobs()), label) as seen,
+    ):
+        for line in seen:
+            lines.append(line)
+            _report(line, batch.target, verbose)
+    _summarise(batch.lines() if batch.resumable else lines, time.monotonic() - began)
+
+
+def _report(line: Line, target: Path, verbose: bool) -> None:
+    """Say what is wrong with a file, and what one should know, on standard error."""
+    for complaint in [line["error"]] if "error" in line else line["missing"] + line["notes"]:
+        click.echo(f"finola-codec: {complaint}", err=True)
+    if verbose and "error" not in line:
+        bits = 8 * line["bytes_out" if line["result"].endswith(".fin") else "bytes_in"] / line["pixels"]
+        told = f"{line['bytes_out']:,} bytes, {bits:.3f} bpp, {line['seconds']:.2f} s"
+        click.echo(f"{Path(line['source'], line['file'])} -> {target / line['result']}: {told}", err=True)
+
+
+def _summarise(lines: Iterable[Line], seconds: float) -> None:
+    lines = list(lines)
+    good = [line for line in lines if "error" not in line]
+    before, after, pixels = (sum(line[key] for line in good) for key in ("bytes_in", "bytes_out", "pixels"))
+    if good:
+        bits = 8 * min(before, after) / pixels
+        saved = f", {100 * (1 - after / before):.1f} % saved" if before > after else ""
+        click.echo(
+            f"{len(good)} files, {pixels / 1e6:.1f} megapixels, {before:,} bytes to {after:,} bytes, "
+            f"{bits:.3f} bpp in .fin files{saved}, {seconds:.1f} s",
+            err=True,
+        )
+    if failed := len(lines) - len(good):
+        raise FinolaError(f"{failed} of {len(lines)} files failed")
+    if damaged := sum(bool(line["missing"]) for line in good):
+        raise IncompleteError(f"{damaged} of {len(lines)} files were salvaged")
+
+
+def _run_one(source: str, target: str, work: Work, how: How) -> None:
+    check_apart(source, target)
+    if how.skip_existing and target != STREAM and Path(target).exists():
+        return
+    check_target(target, how.force)
+    if source != STREAM and Path(source).is_dir():
+        raise FinolaError(f"{source}: is a folder; name a file, or give --out-dir")
+    file = io.BytesIO(read(source)) if source == STREAM else Path(source)
+    result = work(file, name_of(source), how.threads)
+    write(target, result.data, how.force)
+    for note in result.notes:
+        click.echo(f"finola-codec: {note}", err=True)
+    if how.verbose:
+        click.echo(f"{name_of(source)} -> {target}: {len(result.data):,} bytes", err=True)
+    if result.missing:
+        raise IncompleteError("; ".join(result.missing))
+
+
+def check_apart(source: str, target: str) -> None:
+    """Refuse to write over the input, whatever it is called there."""
+    files.check_apart([_place(target, 1)], [_place(source, 0)])
 
 
 def _place(path: str, stream: int) -> Path | int:
     return stream if path == STREAM else Path(path)
-
-
-def _below(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    inputs = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
-    if not inputs:
-        raise FinolaError(f"{folder}: holds no file to work on")
-    return inputs
-
-
-def run(found: list[Job], work: Work, threads: int, label: str) -> None:
-    """Do every job. With several, one that fails is reported, the others go on, and the exit code is 2.
-
-    ``work`` gets a job and the CPU threads that it may use, and must pickle: many jobs are done by a process for each
-    core, of one thread each, which is faster than one job after the other on all cores.
-    """
-    if len(found) == 1:
-        work(found[0], threads)
-        return
-    from finola_codec.parallel import Engine  # one picture does not wait for multiprocessing
-
-    workers = (threads or os.cpu_count() or 1) if len(found) >= WORTH_PROCESSES else 1
-    engine = Engine(workers)
-    failed = 0
-    with (
-        contextlib.closing(engine.map(partial(_attempt, work, engine.threads or threads), found)) as done,
-        progress(done, lambda: len(found), label) as errors,
-    ):
-        for error in filter(None, errors):
-            failed += 1
-            click.echo(f"finola-codec: {error}", err=True)
-    if failed:
-        raise FinolaError(f"{failed} of {len(found)} files failed")
-
-
-def _attempt(work: Work, threads: int, job: Job) -> str | None:
-    try:
-        work(job, threads)
-    except (FinolaError, OSError) as error:
-        return str(error)
-    return None
 
 
 @contextlib.contextmanager
@@ -139,12 +171,14 @@ def read(source: str) -> bytes:
 
 
 def check_target(target: str, force: bool) -> None:
-    """Refuse, before any work is done, to overwrite a file without ``force``."""
+    """Refuse, before any work is done, to overwrite a file without ``force``, and to fill a terminal with bytes."""
     if target != STREAM:
         files.check_target(Path(target), force)
+    elif sys.stdout.isatty():
+        raise FinolaError("standard output is a terminal; redirect it, or name a file")
 
 
-def write(target: str, data: bytes, force: bool, make_folder: bool) -> None:
+def write(target: str, data: bytes, force: bool) -> None:
     """Write a file whole or not at all, or to standard output.
 
     Raises :class:`FinolaError` for a file, :class:`OSError` for standard output.
@@ -157,9 +191,7 @@ def write(target: str, data: bytes, force: bool, make_folder: bool) -> None:
             raise OSError(error.errno, error.strerror, "standard output") from error
         return
     path = Path(target)
-    if make_folder:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    elif not path.parent.is_dir():
+    if not path.parent.is_dir():
         raise FinolaError(f"{path.parent}: no such folder")
     try:
         files.write_whole(path, data, force)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,14 @@ from typing import Any
 
 import click
 
+from finola_codec.batch.work import Decoding, Encoding
 from finola_codec.codec import DEFAULT_EFFORT, MAX_EFFORT
 from finola_codec.container import DEFAULT_MAX_PIXELS
+from finola_codec.formats import format_of
+from finola_codec.runtime.model import DEFAULT_MODEL
+
+Command = Callable[..., Any]
+GOALS = ("quality", "target_bpp", "target_bytes", "target_psnr", "lossless")  # of which one can be given
 
 
 class _Positive(click.FloatRange):
@@ -23,9 +30,21 @@ class _Positive(click.FloatRange):
         return number
 
 
-POSITIVE = _Positive(min=0, min_open=True)
+class _Suffix(click.ParamType):
+    """A picture format that Pillow writes, given by its suffix, with the dot or without."""
 
-paths = click.argument("paths", nargs=-1, required=True, metavar="IN OUT | IN... --out-dir DIR")
+    name = "suffix"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        suffix = f".{str(value).removeprefix('.').lower()}"
+        format_of(suffix)
+        return suffix
+
+
+POSITIVE = _Positive(min=0, min_open=True)
+FILE = click.Path(path_type=str, allow_dash=True)  # completed by the shell, and checked by us
+
+paths = click.argument("paths", nargs=-1, required=True, metavar="IN OUT | IN... --out-dir DIR", type=FILE)
 out_dir = click.option("--out-dir", type=click.Path(path_type=Path), help="Folder for the results; created if missing.")
 effort = click.option(
     "--effort",
@@ -35,22 +54,88 @@ effort = click.option(
     help="0 rounds; from 1 rate-distortion optimised; 7 to 9 by gradient descent, with torch.",
 )
 force = click.option("--force", is_flag=True, help="Overwrite files that exist.")
+skip_existing = click.option("--skip-existing", is_flag=True, help="Leave files that exist, and do only the others.")
+verbose = click.option("-v", "--verbose", is_flag=True, help="Print a line about every file.")
 threads = click.option("--threads", type=click.IntRange(min=0), default=0, help="CPU threads; 0, the default, for all.")
-max_pixels = click.option(
+_max_pixels = click.option(
     "--max-pixels",
     type=click.IntRange(min=1),
     default=DEFAULT_MAX_PIXELS,
     show_default=True,
     help="Refuse pictures with more pixels.",
 )
+_MODEL = "A model's name, or its folder"
 
 
-def engine(command: Callable[..., Any]) -> Callable[..., Any]:
+def encoding(command: Command) -> Command:
+    """The options that make up an :class:`Encoding`, which ``command`` gets as ``work``."""
+
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, quality: int | None, **given: Any) -> Any:
+        if sum(bool(goal) for goal in (quality, *(given[name] for name in GOALS[1:]))) > 1:
+            raise click.UsageError("give one of --quality, --target-bpp, --target-bytes, --target-psnr and --lossless")
+        fields = {name: given.pop(name) for name in Encoding.__dataclass_fields__ if name in given}
+        return command(*arguments, work=Encoding(quality=quality or 50, **fields), **given)
+
+    return _with(
+        wrapped,
+        click.option("--model", default=DEFAULT_MODEL, show_default=True, help=f"{_MODEL}."),
+        click.option("--quality", type=click.IntRange(1, 100), help="1 (smallest) to 100 (best); 50 by default."),
+        click.option("--target-bpp", type=POSITIVE, help="The best quality within it."),
+        click.option("--target-bytes", type=click.IntRange(min=1), help="The best quality within it."),
+        click.option("--target-psnr", type=POSITIVE, help="The fewest bytes that reach it, dB."),
+        click.option("--lossless", is_flag=True, help="Keep every pixel exactly, as lossless WebP within the file."),
+        effort,
+        click.option("--strip", is_flag=True, help="Leave out EXIF, XMP and resolution; the ICC profile stays."),
+        click.option("--frame", type=click.IntRange(min=0), help="Which picture of a file of several, from 0 on."),
+        _max_pixels,
+    )
+
+
+def decoding(command: Command) -> Command:
+    """The options that make up a :class:`Decoding`, which ``command`` gets as ``work``."""
+
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, **given: Any) -> Any:
+        fields = {name: given.pop(name) for name in Decoding.__dataclass_fields__ if name in given}
+        return command(*arguments, work=Decoding(**fields), **given)
+
+    return _with(
+        wrapped,
+        click.option("--model", help=f"{_MODEL}; by default the one that each file names."),
+        click.option(
+            "--format",
+            "suffix",
+            type=_Suffix(),
+            default="png",
+            show_default=True,
+            help="Of the results in a folder, and on standard output.",
+        ),
+        click.option(
+            "--output-quality",
+            type=click.IntRange(1, 100),
+            help="Of results in a lossy format; by default they lose as little as the format can.",
+        ),
+        click.option(
+            "--salvage", is_flag=True, help="Recover what damage allows; exit code 3 if something is missing."
+        ),
+        _max_pixels,
+    )
+
+
+def engine(workers: int | None, default: str | None = None) -> Callable[[Command], Command]:
     """Where the work is done: --workers, --engine, --address."""
-    for option in (
-        click.option("--address", default="", help="Of a Ray cluster; by default one is started here."),
+    return lambda command: _with(
+        command,
+        click.option(
+            "--workers", type=click.IntRange(min=1), default=workers, show_default=default or True, help="Processes."
+        ),
         click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True),
-        click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes."),
-    ):
+        click.option("--address", default="", help="Of a Ray cluster; by default one is started here."),
+    )
+
+
+def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
+    for option in reversed(options):
         command = option(command)
     return command

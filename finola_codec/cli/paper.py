@@ -21,7 +21,7 @@ Folder = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--imagenet", type=Folder, help="For table 4.")
 @click.option("--model", default="finola-256", show_default=True, help="For table 4.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for decoded pixels and results.")
-@options.engine
+@options.engine(1)
 def paper(
     table: str,
     data: Path | None,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from finola_codec import images
+from finola_codec import formats
 from finola_codec.container import DEFAULT_MAX_PIXELS
 from finola_codec.errors import ConfigError, ImageError
 
@@ -32,11 +32,11 @@ class Picture:
         :class:`ImageError` naming the picture where it cannot be read, or is smaller than the crop.
         """
         if self.offset is None:
-            picture = images.read(self.path, self.name)
+            picture = formats.read(self.path, self.name)
         else:
             with self.path.open("rb") as file:
                 file.seek(self.offset)
-                picture = images.read(io.BytesIO(file.read(self.size)), self.name)
+                picture = formats.read(io.BytesIO(file.read(self.size)), self.name)
         pixels = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
         resized = _resized(Image.fromarray(pixels), resize, self.name)
         if crop is not None and crop > min(resized.size):
@@ -76,7 +76,7 @@ def _in_tar(path: Path) -> list[Picture]:
 
 
 def _is_picture(name: str) -> bool:
-    return Path(name).suffix.lower() in Image.registered_extensions()
+    return Path(name).suffix.lower() in formats.SUFFIXES
 
 
 def _resized(picture: Image.Image, side: int | None, name: str) -> Image.Image:

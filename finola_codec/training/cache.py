@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from rich.progress import track
 
+from finola_codec import formats
 from finola_codec.errors import ConfigError
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".jp2", ".tif", ".tiff", ".bmp", ".ppm", ".fin"}
+SUFFIXES = formats.SUFFIXES | {".fin"}
 PIXELS, INDEX = "pixels.u8", "index.json"
 UNREADABLE = (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError)
 

@@ -8,11 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from finola_codec import Model
+from finola_codec import Model, decode
 from finola_codec.cli import main
 from tests.conftest import psnr
 
@@ -104,6 +105,76 @@ def test_many_files_by_several_processes(shell: Shell, photo: Image.Image, tmp_p
     assert (tmp_path / "3.fin").read_bytes() == (tmp_path / "fin" / "3.fin").read_bytes()
 
 
+def test_folders_leave_out_what_is_hidden_or_no_picture(shell: Shell, png: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / ".git").mkdir(parents=True)
+    for name in (".git/a.png", ".b.png", "c.pdf", "d.PNG"):
+        (source / name).write_bytes(png.read_bytes())
+    assert shell("encode", source, "--out-dir", tmp_path / "fin").returncode == 0
+    assert [p.name for p in (tmp_path / "fin").rglob("*")] == ["d.fin"]
+
+
+def test_existing_results_can_be_skipped(shell: Shell, png: Path, photo: Image.Image, tmp_path: Path) -> None:
+    out = tmp_path / "fin"
+    out.mkdir()
+    (out / "cat.fin").write_bytes(b"precious")
+    photo.save(tmp_path / "dog.png")
+    done = shell("encode", png, tmp_path / "dog.png", "--out-dir", out, "--skip-existing", "-v")
+    assert done.returncode == 0
+    assert b"cat" not in done.stderr
+    size = (out / "dog.fin").stat().st_size
+    first, last = done.stderr.decode().splitlines()
+    assert f"dog.fin: {size:,} bytes, {8 * size / 451 / 300:.3f} bpp" in first
+    assert f"1 files, 0.1 megapixels, {png.stat().st_size:,} bytes to {size:,} bytes" in last
+    assert shell("encode", png, out / "cat.fin", "--skip-existing").returncode == 0
+    assert (out / "cat.fin").read_bytes() == b"precious"
+
+
+def test_decoding_to_other_formats(shell: Shell, png: Path, photo: Image.Image, tmp_path: Path) -> None:
+    fin = tmp_path / "cat.fin"
+    shell("encode", png, fin, "--quality", 90)
+    shell("decode", fin, tmp_path / "cat-decoded.png")
+    with Image.open(tmp_path / "cat-decoded.png") as exact:
+        sizes = {}
+        for name, options in (("best", []), ("worse", ["--output-quality", 30])):
+            out = tmp_path / name
+            assert shell("decode", fin, "--out-dir", out, "--format", "jpg", *options).returncode == 0
+            sizes[name] = (out / "cat.jpg").stat().st_size
+            with Image.open(out / "cat.jpg") as image:
+                assert (image.format, psnr(exact, image) > 45) == ("JPEG", name == "best")
+        assert sizes["best"] > 3 * sizes["worse"]
+        assert shell("decode", fin, tmp_path / "cat.webp").returncode == 0
+        with Image.open(tmp_path / "cat.webp") as image:  # which can do without loss
+            assert psnr(exact, image) == psnr(exact, exact)
+    assert "not a picture format" in shell.fails("decode", fin, "--out-dir", tmp_path, "--format", "xyz")
+
+
+def test_animations_need_a_frame(shell: Shell, tmp_path: Path) -> None:
+    gif, tiff, fin = tmp_path / "a.gif", tmp_path / "a.tif", tmp_path / "a.fin"
+    frames = [Image.new("RGB", (40, 30), colour) for colour in ("black", "white")]
+    for path in (gif, tiff):
+        frames[0].save(path, save_all=True, append_images=frames[1:])
+    assert "an animation of 2 frames" in shell.fails("encode", gif, fin)
+    assert "no frame 2; its last one is 1" in shell.fails("encode", gif, fin, "--frame", 2)
+    assert not fin.exists()
+    assert shell("encode", gif, fin, "--frame", 1).returncode == 0
+    assert np.asarray(decode(fin.read_bytes(), model=shell.model[1])).mean() > 200
+    done = shell("encode", tiff, fin, "--force")  # pages, of which the first is what most people want
+    assert (done.returncode, done.stderr.decode().count("picture 0 of 2")) == (0, 1)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="terminals are those of POSIX")
+def test_a_terminal_is_not_filled_with_bytes(shell: Shell, png: Path) -> None:
+    import pty
+
+    master, terminal = pty.openpty()
+    command = [sys.executable, "-m", "finola_codec", "encode", str(png), "-", *shell.model]
+    done = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, timeout=60)
+    os.close(terminal)
+    os.close(master)
+    assert (done.returncode, done.stderr.count(b"standard output is a terminal")) == (2, 1)
+
+
 def test_one_bad_file_among_many(shell: Shell, png: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"\x89PNG not really")
@@ -115,7 +186,9 @@ def test_one_bad_file_among_many(shell: Shell, png: Path, tmp_path: Path) -> Non
 
 def test_two_inputs_of_one_name_are_refused(shell: Shell, png: Path, photo: Image.Image, tmp_path: Path) -> None:
     photo.save(tmp_path / "cat.jpg")
-    assert "would both become" in shell.fails("encode", png, tmp_path / "cat.jpg", "--out-dir", tmp_path / "fin")
+    done = shell("encode", png, tmp_path / "cat.jpg", "--out-dir", tmp_path / "fin")
+    assert done.returncode == 2
+    assert f"cat.jpg: would overwrite the result of {png}" in done.stderr.decode()
 
 
 def test_existing_output_is_kept_without_force(shell: Shell, png: Path, tmp_path: Path) -> None:
@@ -127,13 +200,14 @@ def test_existing_output_is_kept_without_force(shell: Shell, png: Path, tmp_path
     assert fin.read_bytes() != b"precious"
 
 
-@pytest.mark.parametrize("name", ["cat.png", "deep/../cat.png", "soft.png", "hard.png"])
+@pytest.mark.parametrize("name", ["cat.png", "deep/../cat.png", "soft.fin", "hard.fin"])
 def test_the_input_is_never_overwritten(shell: Shell, png: Path, tmp_path: Path, name: str) -> None:
     before = png.read_bytes()
     (tmp_path / "deep").mkdir()
-    (tmp_path / "hard.png").hardlink_to(png)
-    (tmp_path / "soft.png").symlink_to(png)
-    assert "is the input too" in shell.fails("encode", png, tmp_path / name, "--force")
+    (tmp_path / "hard.fin").hardlink_to(png)
+    (tmp_path / "soft.fin").symlink_to(png)
+    refusal = "is the input too" if name.endswith(".fin") else "has the suffix of another format"
+    assert refusal in shell.fails("encode", png, tmp_path / name, "--force")
     assert "is the input too" in shell.fails("compare", png, tmp_path / name, "--force")
     assert png.read_bytes() == before
 
@@ -145,7 +219,10 @@ def test_another_input_is_not_overwritten_through_a_link(
     (tmp_path / "fin").mkdir()
     (tmp_path / "fin" / "cat.fin").symlink_to(tmp_path / "dog.png")
     arguments = ("encode", png, tmp_path / "dog.png", "--out-dir", tmp_path / "fin", "--force")
-    assert "is the input too" in shell.fails(*arguments)
+    before = (tmp_path / "dog.png").read_bytes()
+    done = shell(*arguments)
+    assert (done.returncode, done.stderr.decode().count("is the input too")) == (2, 1)
+    assert (tmp_path / "dog.png").read_bytes() == before
 
 
 def test_standard_streams_of_one_file_are_refused(shell: Shell, png: Path) -> None:

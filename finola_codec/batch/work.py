@@ -1,0 +1,137 @@
+"""What is done to one file, whoever asks for it: the command line for one, a batch for a million."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from finola_codec import codec, formats
+from finola_codec.container import DEFAULT_MAX_PIXELS
+from finola_codec.errors import FinolaError
+from finola_codec.runtime.model import DEFAULT_MODEL, Model, load_model
+
+FIN = ".fin"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The bytes of the file that another one becomes."""
+
+    data: bytes
+    pixels: int
+    missing: list[str] = field(default_factory=list)  # what damage has taken
+    notes: list[str] = field(default_factory=list)  # what else one should know
+
+
+class Work(Protocol):
+    """Encodes or decodes one file. It pickles, so that other processes can do it."""
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of what files become."""
+
+    @property
+    def accepts(self) -> Collection[str]:
+        """The suffixes of the files that a folder is searched for, in lower case."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return what a result depends on beside the file.
+
+        It opens the model, so that a wrong one is found before any work: raises :class:`ModelError`.
+        """
+
+    def __call__(self, source: Path | BinaryIO, name: str, threads: int) -> Result:
+        """Work on a file on ``threads`` CPU threads. Raises :class:`FinolaError`, which begins with ``name``."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Encoding pictures as .fin files; the fields are arguments of :func:`finola_codec.encode`, and a frame to read."""
+
+    model: str = DEFAULT_MODEL
+    quality: int = 50
+    effort: int = codec.DEFAULT_EFFORT
+    target_bpp: float | None = None
+    target_bytes: int | None = None
+    target_psnr: float | None = None
+    lossless: bool = False
+    strip: bool = False
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    frame: int | None = None
+
+    suffix = FIN
+    accepts = formats.SUFFIXES
+
+    def settings(self) -> dict[str, Any]:
+        """See :meth:`Work.settings`."""
+        return {"direction": "encode"} | asdict(self) | {"model": load_model(self.model).id.hex()}
+
+    def __call__(self, source: Path | BinaryIO, name: str, threads: int) -> Result:
+        """See :class:`Work`."""
+        options = asdict(self) | {"model": load_model(self.model, threads)}
+        image = formats.read(source, name, options["max_pixels"], options.pop("frame"))
+        note, pixels, held = formats.left_out(image), image.width * image.height, [image]
+        del image
+        with _naming(name):
+            data = codec.encode(held.pop(), **options)  # nothing else refers to the picture: encode can let go of it
+        return Result(data, pixels, notes=[f"{name}: {note}"] if note else [])
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """Decoding .fin files as pictures of the format that has ``suffix``.
+
+    Without a ``model``, it is the one that each file names. With ``salvage``, damaged files are decoded as far as they
+    are intact. ``output_quality`` is that of a lossy format; see :func:`finola_codec.formats.save`.
+    """
+
+    model: str | None = None
+    suffix: str = ".png"
+    output_quality: int | None = None
+    salvage: bool = False
+    max_pixels: int = DEFAULT_MAX_PIXELS
+
+    accepts = frozenset({FIN})
+
+    def settings(self) -> dict[str, Any]:
+        """See :meth:`Work.settings`. Raises :class:`ImageError` too, for a suffix of no format."""
+        formats.format_of(self.suffix)
+        return (
+            {"direction": "decode"} | asdict(self) | {"model": load_model(self.model).id.hex() if self.model else None}
+        )
+
+    def __call__(self, source: Path | BinaryIO, name: str, threads: int) -> Result:
+        """See :class:`Work`."""
+        model: Model | None = load_model(self.model, threads) if self.model else None
+        options: dict[str, Any] = {"model": model, "max_pixels": self.max_pixels, "threads": threads}
+        out, missing = io.BytesIO(), list[str]()
+        with _naming(name):
+            data = _read(source)
+            if self.salvage:
+                image, missing = codec.salvage(data, **options)
+            else:
+                image = codec.decode(data, **options)
+            formats.save(image, out, self.suffix, self.output_quality)
+        return Result(out.getvalue(), image.width * image.height, [f"{name}: salvaged: {what}" for what in missing])
+
+
+def _read(source: Path | BinaryIO) -> bytes:
+    try:
+        return source.read_bytes() if isinstance(source, Path) else source.read()
+    except FileNotFoundError as error:
+        raise FinolaError("no such file") from error
+    except OSError as error:
+        raise FinolaError(error.strerror or str(error)) from error
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Put the name of a file before what is wrong with it."""
+    try:
+        yield
+    except FinolaError as error:
+        raise type(error)(f"{name}: {error}") from error
