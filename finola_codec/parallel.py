@@ -75,7 +75,8 @@ class Engine:
         if not ray.is_initialized():
             cpus = None if self.address else self.workers
             environment = {"env_vars": dict.fromkeys(THREADS, "1")}
-            ray.init(self.address or None, num_cpus=cpus, log_to_driver=False, runtime_env=environment)
+            with _keeping_sigterm():
+                ray.init(self.address or None, num_cpus=cpus, log_to_driver=False, runtime_env=environment)
         remote: Any = ray.remote(lambda item: function(item))
         workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
         source = iter(items)
@@ -86,6 +87,15 @@ class Engine:
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from error
             waiting.extend(remote.remote(item) for item in islice(source, 1))
+
+
+@contextmanager
+def _keeping_sigterm() -> Iterator[None]:
+    """Ray puts a handler of its own in the place of the one that is there, with another exit code."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Context(SpawnContext):

@@ -333,3 +333,36 @@ def test_a_missing_source_is_refused(tiny_model: Model, tmp_path: Path) -> None:
     done = encode(tiny_model, tmp_path / "missing", tmp_path / "target")
     assert done.exit_code == 2
     assert "no such folder" in done.output
+
+
+def test_a_target_that_one_picture_misses_does_not_end_the_run(
+    tiny_model: Model, source: Path, photo: Image.Image, tmp_path: Path
+) -> None:
+    photo.resize((900, 700)).save(source / "00.png")
+    done = encode(tiny_model, source, tmp_path / "target", "--target-bytes", 1500)
+    assert done.exit_code == 2
+    assert "00.png: the picture does not fit 1500 bytes even at quality 1" in done.output
+    assert [p.stat().st_size <= 1500 for p in (tmp_path / "target").rglob("*.fin")] == [True] * 4
+
+
+def test_salvage_says_what_is_missing_and_goes_on(tiny_model: Model, source: Path, tmp_path: Path) -> None:
+    fin, png = tmp_path / "fin", tmp_path / "png"
+    encode(tiny_model, source, fin)
+    (fin / "1.fin").write_bytes((fin / "1.fin").read_bytes()[:-5])
+    options = ("--model", tiny_model.folder, "--format", "webp")
+    assert run("decode", fin, png, *options).exit_code == 2
+    done = run("decode", fin, png, *options, "--salvage", "--retry-failed")
+    assert done.exit_code == 3
+    assert "1.fin: salvaged: the vectors chunk is cut off" in done.output
+    assert sorted(p.name for p in png.rglob("*.webp")) == ["0.webp", "0.webp", "1.webp", "2.webp"]
+
+
+def test_files_and_folders_together_may_not_clash(
+    tiny_model: Model, source: Path, photo: Image.Image, tmp_path: Path
+) -> None:
+    photo.crop((0, 0, 30, 30)).save(tmp_path / "0.png")
+    arguments = ["encode", source, tmp_path / "0.png", "--out-dir", tmp_path / "fin", "--model", tiny_model.folder]
+    done = CliRunner().invoke(main, [*map(str, arguments), "--force"])
+    assert done.exit_code == 2
+    assert f"{tmp_path / '0.png'}: would overwrite the result of {source / '0.png'}" in done.output
+    assert len(list((tmp_path / "fin").rglob("*.fin"))) == 4

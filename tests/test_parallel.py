@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -38,3 +41,19 @@ def test_an_error_ends_what_is_under_way() -> None:
 def test_a_worker_that_dies_is_an_error_of_ours() -> None:
     with pytest.raises(FinolaError, match="not enough memory"):
         list(Engine(2).map(os._exit, [1, 1]))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
+def test_ray_leaves_sigterm_to_its_caller() -> None:
+    pytest.importorskip("ray")
+    program = """
+import os, signal, sys
+from finola_codec.parallel import Engine
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
+print(list(Engine(1, ray=True).map(abs, [-1])))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "[1]\n")

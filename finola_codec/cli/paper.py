@@ -8,6 +8,7 @@ import click
 
 from finola_codec.cli import options
 from finola_codec.errors import ConfigError
+from finola_codec.files import check_folder
 from finola_codec.parallel import Engine
 
 Folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -69,6 +70,7 @@ def _ablation(table: str, data: Path, steps: int, out: Path) -> None:
     from finola_codec.training.cache import INDEX, build_cache
     from finola_codec.training.data import Pictures
 
+    check_folder(out, force=False, own=INDEX)
     if not (out / INDEX).exists():
         build_cache(data, out, ablations.SIDE * ablations.REDUCE)
     pictures = Pictures.open(out, held_out=40)

@@ -8,19 +8,21 @@ from pathlib import Path
 
 import click
 
+from finola_codec.cli import options
+
 
 @click.command()
 @click.argument("pictures", type=click.Path(exists=True, path_type=Path))
 @click.option("--out", "run", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--from", "--init", "origin", help="Start from the weights of this model: an installed one, or a folder.")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="How long the run lasts.")
+@click.option("--minutes", type=options.POSITIVE, help="How long the run lasts.")
 @click.option("--steps", type=click.IntRange(min=1), help="How many steps the run lasts.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Set a field of the configuration.")
 @click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A TOML file of fields.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder of decoded pixels; RUN/cache by default.")
 @click.option("--resume", is_flag=True, help="Continue the run from its checkpoint.")
 @click.option("--max-steps", type=click.IntRange(min=1), help="Stop for now after this many more steps.")
-@click.option("--max-minutes", type=click.FloatRange(min=0, min_open=True), help="Stop for now after this time.")
+@click.option("--max-minutes", type=options.POSITIVE, help="Stop for now after this time.")
 @click.option("--accelerator", default="auto", show_default=True, help="cpu, gpu, mps, ... as Lightning Fabric has it.")
 @click.option("--devices", default="auto", show_default=True, help="How many devices of this machine.")
 @click.option("--nodes", type=click.IntRange(min=1), default=1, show_default=True, help="How many machines.")

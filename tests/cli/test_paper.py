@@ -28,3 +28,14 @@ def test_pictures_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 2
     assert "kodak: no picture could be read" in done.output
+
+
+def test_a_folder_of_other_files_is_not_written_into(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (260, 260)).save(tmp_path / "pictures" / "a.png")
+    before = sorted(tmp_path.iterdir())
+    arguments = ["paper", "--table", "3", "--data", str(tmp_path / "pictures"), "--out", str(tmp_path)]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 2
+    assert "holds other files" in done.output
+    assert sorted(tmp_path.iterdir()) == before
