@@ -18,6 +18,9 @@ for :class:`IncompleteError`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class FinolaError(Exception):
     """Base of all errors of this package."""
@@ -57,3 +60,12 @@ class IncompleteError(FinolaError):
     """A damaged file was decoded as far as it is intact."""
 
     exit_code = 3
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Put the name of a file before what is wrong with it."""
+    try:
+        yield
+    except FinolaError as error:
+        raise type(error)(f"{name}: {error}") from error

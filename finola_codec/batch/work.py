@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from finola_codec import codec, formats
 from finola_codec.container import DEFAULT_MAX_PIXELS
-from finola_codec.errors import FinolaError
+from finola_codec.errors import FinolaError, naming
 from finola_codec.runtime.model import DEFAULT_MODEL, Model, load_model
 
 FIN = ".fin"
@@ -76,7 +75,7 @@ class Encoding:
         image = formats.read(source, name, options["max_pixels"], options.pop("frame"))
         note, pixels, held = formats.left_out(image), image.width * image.height, [image]
         del image
-        with _naming(name):
+        with naming(name):
             data = codec.encode(held.pop(), **options)  # nothing else refers to the picture: encode can let go of it
         return Result(data, pixels, notes=[f"{name}: {note}"] if note else [])
 
@@ -109,7 +108,7 @@ class Decoding:
         model: Model | None = load_model(self.model, threads) if self.model else None
         options: dict[str, Any] = {"model": model, "max_pixels": self.max_pixels, "threads": threads}
         out, missing = io.BytesIO(), list[str]()
-        with _naming(name):
+        with naming(name):
             data = _read(source)
             if self.salvage:
                 image, missing = codec.salvage(data, **options)
@@ -126,12 +125,3 @@ def _read(source: Path | BinaryIO) -> bytes:
         raise FinolaError("no such file") from error
     except OSError as error:
         raise FinolaError(error.strerror or str(error)) from error
-
-
-@contextlib.contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Put the name of a file before what is wrong with it."""
-    try:
-        yield
-    except FinolaError as error:
-        raise type(error)(f"{name}: {error}") from error

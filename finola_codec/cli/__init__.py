@@ -17,7 +17,7 @@ import click
 from finola_codec import __version__
 from finola_codec.errors import FinolaError
 
-SAME = ("batch", "compare", "decode", "encode", "export", "info", "paper", "train", "web")
+SAME = ("batch", "compare", "decode", "encode", "export", "info", "models", "paper", "train", "web")
 COMMANDS = {name: name for name in SAME} | {"eval": "evaluate"}  # to the module and the function in it
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from finola_codec.cli import files, options
+from finola_codec.errors import FinolaError
 from finola_codec.runtime.model import DEFAULT_MODEL
 
 
@@ -20,10 +21,12 @@ from finola_codec.runtime.model import DEFAULT_MODEL
 @options.force
 def compare(picture: str, out: str, codec: str, model: str, quality: int, force: bool) -> None:
     """Put the picture IN, our codec and another one at equal bytes side by side in one PNG."""
+    if out != files.STREAM and Path(out).suffix.lower() != ".png":
+        raise FinolaError(f"{out}: compare writes a PNG; give it a name that ends in .png")
     files.check_apart(picture, out)
     files.check_target(out, force)
     from finola_codec.evaluation.codecs import find
-    from finola_codec.evaluation.compare import at_bytes, side_by_side
+    from finola_codec.evaluation.compare import at_bytes, caption, side_by_side
     from finola_codec.evaluation.metrics import measure
     from finola_codec.evaluation.pictures import Picture
 
@@ -33,9 +36,11 @@ def compare(picture: str, out: str, codec: str, model: str, quality: int, force:
     panels = [("original", original)]
     for chosen, coded in ((ours, data), (other, at_bytes(other, original, len(data)))):
         decoded = chosen.decode(coded)
-        panels.append((f"{chosen.name}: {len(coded)} bytes, {measure(original, decoded)['psnr']:.2f} dB", decoded))
+        reached = measure(original, decoded)["psnr"]
+        assert reached is not None
+        panels.append((caption(chosen.name, len(coded), len(data), reached), decoded))
     png = io.BytesIO()
     side_by_side(panels).save(png, "PNG")
     files.write(out, png.getvalue(), force)
-    for caption, _ in panels[1:]:
-        click.echo(caption, err=out == files.STREAM)
+    for title, _ in panels[1:]:
+        click.echo(title, err=out == files.STREAM)

@@ -23,8 +23,9 @@ CALIBRATION_CROPS, CALIBRATION_SIDE = 64, 256
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("folder", metavar="models/NAME", type=click.Path(path_type=Path))
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder of decoded pixels; RUN/cache by default.")
+@click.option("--licence", default="", help="Of the model, as an SPDX identifier; model.json and its card say it.")
 @options.force
-def export(run: Path, folder: Path, cache: Path | None, force: bool) -> None:
+def export(run: Path, folder: Path, cache: Path | None, licence: str, force: bool) -> None:
     """Write the averaged weights of a RUN as a model that encode and decode use.
 
     The folder's name becomes the model's. Its frequency tables are fitted to pictures of the run's cache, none of
@@ -45,7 +46,7 @@ def export(run: Path, folder: Path, cache: Path | None, force: bool) -> None:
     codec, step = load_trained(run)
     name = folder.resolve().name
     with _model_folder(folder) as draft:
-        model = write(codec, draft, name, model_card(run, name, codec, step))
+        model = write(codec, draft, name, model_card(run, name, codec, step, licence), licence=licence)
         cache = cache or run / "cache"
         if (cache / INDEX).exists():
             model = calibrate(model, Pictures.open(cache, held_out=40).samples(CALIBRATION_CROPS, CALIBRATION_SIDE))

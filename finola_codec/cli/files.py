@@ -151,15 +151,6 @@ def name_of(source: str) -> str:
     return "standard input" if source == STREAM else source
 
 
-@contextlib.contextmanager
-def naming(source: str) -> Iterator[None]:
-    """Put the name of an input before what is wrong with it."""
-    try:
-        yield
-    except FinolaError as error:
-        raise type(error)(f"{name_of(source)}: {error}") from error
-
-
 def read(source: str) -> bytes:
     """The bytes of a file or of standard input. Raises :class:`FinolaError` where there is none."""
     try:

@@ -8,7 +8,7 @@ from finola_codec.evaluation.codecs import ImageCodec
 
 BISECTIONS = 9
 GAP = 8  # pixels between the pictures
-TEXT = 18  # height of the captions, pixels
+NEAR = 1.05  # files whose sizes have this ratio at most are about equal
 
 
 def at_bytes(codec: ImageCodec, image: Image.Image, size: int) -> bytes:
@@ -28,13 +28,23 @@ def at_bytes(codec: ImageCodec, image: Image.Image, size: int) -> bytes:
     return found or smallest
 
 
+def caption(name: str, size: int, wanted: int, psnr: float) -> str:
+    """What stands above a decoded picture: codec, bytes and PSNR, and whether the bytes are not those ``wanted``."""
+    unequal = "" if max(size, wanted) <= NEAR * min(size, wanted) else ", NOT EQUAL"
+    return f"{name}: {size:,} bytes{unequal}, {psnr:.2f} dB"
+
+
 def side_by_side(panels: list[tuple[str, Image.Image]]) -> Image.Image:
-    """Pictures of one size beside each other, each under its caption."""
+    """Pictures of one size beside each other, each under its caption, which grows with them."""
     width, height = panels[0][1].size
-    sheet = Image.new("RGB", (len(panels) * (width + GAP) - GAP, height + TEXT), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(TEXT - 6)
-    for index, (caption, picture) in enumerate(panels):
-        left = index * (width + GAP)
-        draw.text((left + 2, 2), caption, "black", font)
-        sheet.paste(picture, (left, TEXT))
+    text = min(48, max(12, width // 40))
+    font = ImageFont.load_default(text)
+    widest = max(width, *(int(font.getlength(title)) + 4 for title, _ in panels))
+    top = text + text // 2
+    sheet = Image.new("RGB", (len(panels) * (widest + GAP) - GAP, height + top), "white")
+    draw = ImageDraw.Draw(sheet)
+    for index, (title, picture) in enumerate(panels):
+        left = index * (widest + GAP)
+        draw.text((left + 2, 2), title, "black", font)
+        sheet.paste(picture, (left, top))
     return sheet

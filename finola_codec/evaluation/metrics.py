@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 DECIMALS = 6
 MS_SSIM_SIDE = 177  # the smallest side that five scales of windows of 11 fit
@@ -40,6 +38,9 @@ def _ssim(a: np.ndarray, b: np.ndarray) -> float | None:
 def _ms_ssim(a: np.ndarray, b: np.ndarray) -> float | None:
     if min(a.shape[:2]) < MS_SSIM_SIDE:
         return None
+    import torch  # the other metrics do without it
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
     x, y = (torch.from_numpy(p.copy()).permute(2, 0, 1)[None].float() for p in (a, b))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # float32 sums depend on how many there are; results must not

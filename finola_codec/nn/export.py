@@ -25,11 +25,12 @@ CALIBRATION_QUALITIES = (10, 30, 50, 70, 90)
 TRACED_SIDE = 8  # the exporter traces a map of this many positions a side, but every size is dynamic
 
 
-def export(codec: Codec, folder: Path, name: str, card: str, tables: Tables | None = None) -> Model:
+def export(codec: Codec, folder: Path, name: str, card: str, tables: Tables | None = None, licence: str = "") -> Model:
     """Write ``codec`` as the model ``name`` into ``folder`` and open it again.
 
-    ``card`` is the text of its MODEL_CARD.md. The frequency tables are those that training assumes unless ``tables``
-    are given. Raises :class:`ModelError` where the bound of a layer of the prior is not provable.
+    ``card`` is the text of its MODEL_CARD.md, and ``licence`` what ``model.json`` says of its licence. The frequency
+    tables are those that training assumes unless ``tables`` are given. Raises :class:`ModelError` where the bound of a
+    layer of the prior is not provable.
     """
     codec = codec.eval().float().cpu()
     tables = tables or frequency_tables.build()
@@ -41,7 +42,7 @@ def export(codec: Codec, folder: Path, name: str, card: str, tables: Tables | No
         _write_onnx(codec, graph, folder / file)
     (folder / TRAINING).write_bytes(safetensors.torch.save(_not_stored(codec, folder)))
     (folder / "MODEL_CARD.md").write_text(card)
-    Manifest(name, codec.profile, bounds).write(folder)
+    Manifest(name, codec.profile, bounds, licence).write(folder)
     return load_model(folder)
 
 

@@ -33,6 +33,7 @@ class Manifest:
     name: str
     profile: Profile
     bounds: Mapping[str, float]
+    licence: str = ""  # an SPDX identifier, or whatever else its author says
 
     def write(self, folder: Path) -> None:
         """Write ``model.json`` beside the files of the model, which must be there already."""
@@ -40,6 +41,7 @@ class Manifest:
         content = {
             "format": FORMAT,
             "name": self.name,
+            "licence": self.licence,
             "id": _identity(self.profile, hashes),
             "profile": self.profile.to_dict(),
             "margins": _margins(self.profile),
@@ -63,7 +65,9 @@ def read(folder: Path) -> tuple[Manifest, bytes]:
         profile = from_dict(content["profile"])
         if content["id"] != _identity(profile, hashes) or content["margins"] != _margins(profile):
             raise ModelError(f"{folder}: {MANIFEST} contradicts itself")
-        return Manifest(content["name"], profile, content["bounds"]), bytes.fromhex(content["id"])[:ID_BYTES]
+        return Manifest(content["name"], profile, content["bounds"], content.get("licence", "")), bytes.fromhex(
+            content["id"]
+        )[:ID_BYTES]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise ModelError(f"{folder}: not a readable model: {error}") from error
 

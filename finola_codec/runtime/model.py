@@ -15,6 +15,7 @@ from finola_codec.entropy.hyperprior import ExactHyperprior
 from finola_codec.entropy.tables import Tables
 from finola_codec.errors import ModelError
 from finola_codec.profiles import BlockProfile, Profile, TileProfile
+from finola_codec.runtime import installed
 from finola_codec.runtime import manifest as manifests
 from finola_codec.runtime.manifest import MANIFEST, PRIOR, Manifest
 from finola_codec.runtime.pixels import Pixels, pixels_of
@@ -84,12 +85,13 @@ def load_model(model: str | Path = DEFAULT_MODEL, threads: int = 0) -> Model:
     >>> load_model("finola-base").name
     'finola-base'
     """
-    folder = _installed().get(str(model), Path(model))
+    known = installed.folders()
+    folder = known.get(str(model), Path(model))
     try:
         manifest = (folder / MANIFEST).read_bytes()
     except FileNotFoundError as error:
-        known = ", ".join(_installed()) or "none"
-        raise ModelError(f"no model {str(model)!r}: it is neither installed ({known}) nor a folder") from error
+        names = ", ".join(known) or "none"
+        raise ModelError(f"no model {str(model)!r}: it is neither installed ({names}) nor a folder") from error
     except OSError as error:
         raise ModelError(f"{folder}: not a readable model: {error}") from error
     return _open(folder, manifest, threads)
@@ -103,21 +105,4 @@ def _open(folder: Path, content: bytes, threads: int) -> Model:
 
 def find_model(model_id: bytes, threads: int = 0) -> Model:
     """The installed model with this id. Raises :class:`ModelError` where there is none."""
-    ids = {name: manifests.claimed_id(folder) for name, folder in _installed().items()}
-    for name, claimed in ids.items():
-        if claimed == model_id:
-            return load_model(name, threads)
-    known = ", ".join(f"{name} ({claimed.hex()})" for name, claimed in ids.items())
-    raise ModelError(
-        f"the file was written with the model {model_id.hex()}, which is not installed; "
-        f"installed are {known or 'none'}; name the model's folder with --model"
-    )
-
-
-def _installed() -> dict[str, Path]:
-    """The models in the wheel, or in the checkout that the package is imported from."""
-    package = Path(__file__).parents[1]
-    for root in (package / "models", package.parent / "models"):
-        if root.is_dir():
-            return {p.parent.name: p.parent for p in sorted(root.glob(f"*/{MANIFEST}"))}
-    return {}
+    return load_model(installed.find(model_id), threads)

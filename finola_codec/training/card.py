@@ -11,7 +11,7 @@ from finola_codec.training.config import CONFIG
 from finola_codec.training.logs import VALIDATION
 
 
-def model_card(run: Path, name: str, codec: Codec, step: int) -> str:
+def model_card(run: Path, name: str, codec: Codec, step: int, licence: str = "") -> str:
     """What a model is, how it was trained and how it did on its held-out pictures, as Markdown."""
     config = json.loads((run / CONFIG).read_text())
     parts = ((part, sum(p.numel() for p in module.parameters())) for part, module in codec.named_children())
@@ -22,7 +22,7 @@ A finola-codec model: profile `{codec.profile.name}`, {step} training steps of {
 {config["crop"]} x {config["crop"]} pixels, averaged weights. Parameters: {sizes}.
 
 Loss: bpp + lambda 255^2 MSE (RGB), lambda from {codec.profile.lambda_min} (quality 1) to {codec.profile.lambda_max}
-(quality 100). Made for photographs; text and graphics are coded, but not as well as by codecs made for them.
+(quality 100). Licence: {licence or "not given"}.
 
 {_held_out(run / VALIDATION)}
 """

@@ -62,6 +62,17 @@ def test_encode_decode_info(shell: Shell, png: Path, photo: Image.Image, tmp_pat
     assert "451 x 300 RGB, quality 80" in shell("info", fin, model=False).stdout.decode()
 
 
+def test_info_of_several_files_is_a_table(shell: Shell, png: Path, tmp_path: Path) -> None:
+    for quality in (10, 20):
+        shell("encode", png, tmp_path / f"{quality}.fin", "--quality", quality)
+    done = shell("info", tmp_path / "10.fin", tmp_path / "20.fin", png, model=False)
+    assert (done.returncode, done.stderr.decode().count("cat.png: not a .fin file")) == (2, 1)
+    header, *rows = [line.split("\t") for line in done.stdout.decode().splitlines()]
+    assert header[:4] == ["file", "size", "mode", "quality"]
+    assert [row[1:4] for row in rows] == [["451 x 300", "RGB", "10"], ["451 x 300", "RGB", "20"]]
+    assert len(shell("info", "--json", *tmp_path.glob("*.fin"), model=False).stdout.splitlines()) == 2
+
+
 def test_targets(shell: Shell, png: Path, tmp_path: Path) -> None:
     assert shell("encode", png, tmp_path / "a.fin", "--target-bytes", 8000).returncode == 0
     assert 4000 < (tmp_path / "a.fin").stat().st_size <= 8000

@@ -26,7 +26,7 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Export:
     monkeypatch.setattr(card, "model_card", lambda *arguments: "a card")
 
     def run(model: Model, folder: Path, *options: str) -> Result:
-        def write(codec: None, draft: Path, name: str, card: str) -> Model:
+        def write(codec: None, draft: Path, name: str, card: str, licence: str) -> Model:
             shutil.copytree(model.folder, draft, dirs_exist_ok=True)
             return load_model(draft)
 
