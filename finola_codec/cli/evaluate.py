@@ -67,15 +67,12 @@ def evaluate(
 
     from finola_codec.evaluation import html as page
     from finola_codec.evaluation import pictures, rd, report, sweep
-    from finola_codec.evaluation.codecs import missing
     from finola_codec.parallel import Engine
 
     check_folder(out, force, own=sweep.RESULTS)
     plan = sweep.Plan(tuple(c for c in codecs.split(",") if c), models, resize, center_crop, efforts)
     chosen = plan.open()
     curves = rd.load_published(published) if published else {}
-    for reason in missing().values():
-        click.echo(f"finola-codec: not compared: {reason}", err=True)
     found = pictures.find(images)
     where = Engine(workers, engine == "ray", address)
     total = len(found) * sum(len(c.settings) for c in chosen)
@@ -84,7 +81,7 @@ def evaluate(
             if "error" in record:
                 click.echo(f"finola-codec: skipped: {record['error']}", err=True)
     records = sweep.results(found, plan, out)
-    summary = report.write(records, out, curves, log_x)
+    summary = report.write(records, out, curves, {c.name: c.about() for c in chosen}, log_x)
     _show(summary)
     if html:
         page.write(out / "html", records, summary, curves, page.make_gallery(out / "html", found, plan, where))
@@ -95,9 +92,16 @@ def _show(summary: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("against", *summary["curves"], title=f"BD-rate in percent, {summary['images']} images")
-    for title, rows in (("", summary["bd_rate"]), (" (published)", summary["bd_rate_published"])):
-        for anchor, tests in rows.items():
-            cells = [tests.get(codec) for codec in summary["curves"]]
-            table.add_row(anchor + title, *("" if c is None else f"{c['rate']:+.1f}" for c in cells))
+    ours = next(iter(summary["curves"]))
+    metrics = list(summary["bd_rate"])
+    title = f"BD-rate of {ours} in percent (fewer bits are negative), {summary['images']} images"
+    table = Table("against", *(m.upper().replace("_", "-") for m in metrics), title=title)
+    for anchor in list(summary["curves"])[1:]:
+        table.add_row(anchor, *map(_percent, (summary["bd_rate"][m][anchor][ours] for m in metrics)))
+    for anchor, tests in summary["bd_rate_published"].items():
+        table.add_row(f"{anchor} (published)", _percent(tests[ours]))
     Console().print(table)
+
+
+def _percent(delta: dict[str, float] | None) -> str:
+    return "" if delta is None else f"{delta['rate']:+.1f}"

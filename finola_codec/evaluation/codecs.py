@@ -7,12 +7,14 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image, features
+from PIL import __version__ as pillow_version
 
-from finola_codec import codec, container
+from finola_codec import __version__, codec, container
 from finola_codec.errors import ConfigError
 from finola_codec.evaluation.commands import BPG, MOZJPEG, VVC
 from finola_codec.runtime.manifest import MANIFEST
@@ -34,6 +36,9 @@ class ImageCodec(Protocol):
     def settings(self) -> Sequence[float]:
         """Points of its own quality scale, from low to high quality."""
 
+    def about(self) -> str:
+        """Its version and its options at the middle of its scale, for a reader."""
+
     def encode(self, image: Image.Image, setting: float) -> bytes:
         """The bytes of an RGB picture."""
 
@@ -49,10 +54,15 @@ class PillowCodec:
     format: str
     settings: Sequence[float]
     options: Callable[[float], dict[str, Any]]
+    library: Callable[[], str]
 
     @property
     def identity(self) -> Mapping[str, Any]:
         return {"codec": self.name}
+
+    def about(self) -> str:
+        options = ", ".join(f"{k} {v}" for k, v in self.options(self.settings[len(self.settings) // 2]).items())
+        return f"{self.library()}; {options}"
 
     def encode(self, image: Image.Image, setting: float) -> bytes:
         out = io.BytesIO()
@@ -82,6 +92,9 @@ class FinolaCodec:
         model = {"model_id": self.model.id.hex(), "model_sha256": whole}
         return {"codec": self.name, **model, "format": container.VERSION, "effort": self.effort}
 
+    def about(self) -> str:
+        return f"finola-codec {__version__}, model {self.model.id.hex()}; effort {self.effort}"
+
     def encode(self, image: Image.Image, setting: float) -> bytes:
         return codec.encode(image, int(setting), model=self.model, effort=self.effort)
 
@@ -89,37 +102,56 @@ class FinolaCodec:
         return codec.decode(data, model=self.model)
 
 
+def _pillow(feature: str) -> Callable[[], str]:
+    return lambda: f"Pillow {pillow_version} with {feature} {features.version(feature) or 'of unknown version'}"
+
+
+def _wheel(name: str) -> Callable[[], str]:
+    return lambda: f"{name} {version(name)}"
+
+
 JPEG = PillowCodec(
     "jpeg",
     "JPEG",
     (5, 7, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90),
     lambda q: {"quality": int(q), "optimize": True},
+    _pillow("jpg"),
 )
 WEBP = PillowCodec(
     "webp",
     "WEBP",
     (0, 5, 12, 20, 30, 40, 55, 70, 80, 90),
     lambda q: {"quality": int(q), "method": 6},
+    _pillow("webp"),
 )
 JPEG2000 = PillowCodec(  # the setting is the compression ratio, so quality falls as it grows
     "jpeg2000",
     "JPEG2000",
     (250, 160, 110, 80, 60, 45, 34, 26, 20, 15, 11),
     lambda ratio: {"irreversible": True, "mct": 1, "quality_mode": "rates", "quality_layers": [ratio]},
+    _pillow("jpg_2000"),
 )
 AVIF = PillowCodec(
     "avif",
     "AVIF",
     (5, 15, 25, 35, 45, 55, 65, 75, 85),
     lambda q: {"quality": int(q), "speed": 6, "subsampling": "4:4:4"},
+    _pillow("avif"),
 )
 JXL = PillowCodec(
     "jxl",
     "JXL",
     (5, 15, 25, 35, 45, 55, 65, 75, 85, 92, 96),
     lambda q: {"quality": int(q), "lossless": False, "effort": 7},
+    _wheel("pillow-jxl-plugin"),
 )
-HEIC = PillowCodec("heic", "HEIF", (5, 12, 20, 28, 36, 44, 52, 60, 68, 76, 84, 92), lambda q: {"quality": int(q)})
+HEIC = PillowCodec(
+    "heic",
+    "HEIF",
+    (5, 12, 20, 28, 36, 44, 52, 60, 68, 76, 84, 92),
+    lambda q: {"quality": int(q)},
+    _wheel("pillow-heif"),
+)
 
 # What each codec needs: a feature of Pillow, or a plugin and the wheel that holds it.
 _FEATURES = {"webp": "webp", "jpeg2000": "jpg_2000", "avif": "avif"}
@@ -132,17 +164,6 @@ KNOWN = (*_PILLOW, *_COMMANDS)
 def find(names: Sequence[str], models: Sequence[str | Path] = ()) -> list[ImageCodec]:
     """The codecs called ``names`` and our ``models``. Raises :class:`ConfigError` for one that cannot run here."""
     return [*(FinolaCodec(load_model(m)) for m in models), *map(_other, names)]
-
-
-def missing() -> dict[str, str]:
-    """Why each of the codecs that cannot run here cannot."""
-    reasons = {}
-    for name in KNOWN:
-        try:
-            _other(name)
-        except ConfigError as error:
-            reasons[name] = str(error)
-    return reasons
 
 
 def _other(name: str) -> ImageCodec:

@@ -37,6 +37,10 @@ class CommandCodec:
     def identity(self) -> Mapping[str, Any]:
         return {"codec": self.name}
 
+    def about(self) -> str:
+        setting = self.settings[len(self.settings) // 2]
+        return " ".join(self.encoder).format(input="IN", output="OUT", setting=setting, size="WxH")
+
     def check(self) -> None:
         """Raise :class:`ConfigError` where a program is missing, or is another one of that name."""
         for command in (self.encoder, self.decoder):

@@ -44,6 +44,11 @@ def write(
         "metrics": METRICS,
         "curves": summary["curves"],
         "published": {name: points for name, points in published.items() if len(points) > 1},
+        "about": summary["about"],
+        "bdRate": {
+            metric: {anchor: rates[ours] and rates[ours]["rate"] for anchor, rates in anchors.items() if anchor != ours}
+            for metric, anchors in summary["bd_rate"].items()
+        },
         "gains": _gains(records, ours, codecs[1:]),
         "gallery": gallery,
         "ours": ours,

@@ -23,11 +23,16 @@ SUMMARY, CURVES = "summary.json", "curves.csv"
 
 
 def write(
-    records: Sequence[Mapping[str, Any]], out: Path, published: Mapping[str, list[rd.Point]], log_x: bool = True
+    records: Sequence[Mapping[str, Any]],
+    out: Path,
+    published: Mapping[str, list[rd.Point]],
+    about: Mapping[str, str],
+    log_x: bool = True,
 ) -> dict[str, Any]:
     """Write ``summary.json``, ``curves.csv`` and the plots, rate in logarithms or not, into ``out``.
 
-    Returns the summary. Raises :class:`ConfigError` where no picture could be read.
+    ``about`` has versions and options of each codec. Returns the summary. Raises :class:`ConfigError` where no picture
+    could be read.
     """
     good = [r for r in records if "error" not in r]
     if not good:
@@ -37,8 +42,12 @@ def write(
         "images": len({r["image"] for r in good}),
         "unreadable": [r for r in records if "error" in r],
         "bpp_range": rd.BPP_RANGE,
+        "about": dict(about),
         "curves": {c: {m: rd.mean_curve(good, c, m) for m in METRICS} for c in codecs},
-        "bd_rate": {a: {t: _as_dict(rd.mean_delta(good, a, t)) for t in codecs if t != a} for a in codecs},
+        "bd_rate": {
+            m: {a: {t: _as_dict(rd.mean_delta(good, a, t, m)) for t in codecs if t != a} for a in codecs}
+            for m in METRICS
+        },
         "bd_rate_published": {
             name: {t: _as_dict(rd.delta(points, rd.mean_curve(good, t))) for t in codecs}
             for name, points in published.items()

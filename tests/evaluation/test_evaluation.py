@@ -242,7 +242,7 @@ def test_eval_command_writes_the_report(folder: Path, tiny_model: Model, tmp_pat
     summary = json.loads((out / "summary.json").read_text())
     assert summary["images"] == 2
     assert [r["image"] for r in summary["unreadable"]] == ["bad.png"]
-    assert summary["bd_rate"]["jpeg"]["webp"]["rate"] < 0
+    assert summary["bd_rate"]["psnr"]["jpeg"]["webp"]["rate"] < 0
     assert "old" in summary["bd_rate_published"]
     for name in ("psnr.png", "psnr.svg", "ms_ssim.png", "curves.csv"):
         assert (out / name).stat().st_size > 500
@@ -255,7 +255,6 @@ def test_compare_command(folder: Path, tiny_model: Model, tmp_path: Path) -> Non
     sheet = Image.open(tmp_path / "sheet.png")
     assert sheet.height == 218
     assert sheet.width >= 3 * 200 + 2 * 8  # captions may be wider than small pictures
-    assert "NOT EQUAL" not in done.output
     refused = CliRunner().invoke(main, [*arguments[:2], "sheet.jpg", *arguments[3:]])
     assert (refused.exit_code, "compare writes a PNG" in refused.output) == (2, True)
 

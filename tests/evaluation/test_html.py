@@ -31,6 +31,7 @@ def test_the_folder_is_complete(page: Path) -> None:
 
 @pytest.mark.slow
 def test_the_page_works(page: Path, browser) -> None:
+    from selenium.webdriver import ActionChains
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.ui import Select
@@ -40,6 +41,10 @@ def test_the_page_works(page: Path, browser) -> None:
 
     def curves() -> int:
         return browser.execute_script("return document.getElementById('plot').data.length")
+
+    rates = browser.find_elements(By.CSS_SELECTOR, "#rates tbody tr")
+    assert [row.find_element(By.TAG_NAME, "td").text for row in rates] == ["jpeg", "webp"]
+    assert "Pillow" in browser.find_element(By.ID, "about").get_attribute("textContent")
 
     before = curves()
     box = browser.find_element(By.CSS_SELECTOR, "#curve-toggles input[data-curve=jpeg]")
@@ -65,6 +70,14 @@ def test_the_page_works(page: Path, browser) -> None:
     assert browser.find_element(By.ID, "caption").text != caption
     browser.find_element(By.ID, "difference").send_keys(Keys.SPACE)
     assert "difference" in browser.find_element(By.ID, "stage").get_attribute("class")
+
+    browser.find_element(By.ID, "difference").send_keys(Keys.SPACE)
+    stage = browser.find_element(By.ID, "stage")
+    ActionChains(browser).move_to_element(stage).click_and_hold().move_by_offset(30, 0).release().perform()
+    assert float(slider.get_attribute("value")) == pytest.approx(50 + 100 * 30 / stage.size["width"], abs=1.5)
+    Select(browser.find_element(By.ID, "zoom")).select_by_value("4")
+    width = browser.execute_script("return document.getElementById('above').naturalWidth")
+    assert stage.size["width"] == 4 * width
 
     rows = browser.find_elements(By.CSS_SELECTOR, "#gains tbody tr")
     assert len(rows) == 2

@@ -1,5 +1,5 @@
 "use strict";
-// DATA comes from data.js: {images, metrics, curves, published, gains, gallery, ours}.
+// DATA comes from data.js: {images, metrics, curves, published, about, bdRate, gains, gallery, ours}.
 
 const byId = (id) => document.getElementById(id);
 const METRIC_NAMES = { psnr: "PSNR, dB", psnr_y: "PSNR-Y, dB", ssim: "SSIM", ms_ssim: "MS-SSIM" };
@@ -29,6 +29,7 @@ function draw() {
     xaxis: { title: { text: "bit/pixel" }, type: byId("log-rate").checked ? "log" : "linear" },
     yaxis: { title: { text: METRIC_NAMES[byId("metric").value] } },
     margin: { t: 20 }, hovermode: "closest", showlegend: true,
+    legend: { orientation: "h", y: -0.2 },
   }, { responsive: true, displaylogo: false });
 }
 
@@ -44,6 +45,30 @@ function addToggle(name) {
   });
   label.append(box, " " + name);
   byId("curve-toggles").append(label);
+}
+
+// Table of BD-rates
+
+function buildRates() {
+  const head = byId("rates").tHead.insertRow();
+  for (const title of ["against", ...DATA.metrics.map((metric) => METRIC_NAMES[metric].replace(", dB", ""))]) {
+    const th = document.createElement("th");
+    th.scope = "col";
+    th.textContent = title;
+    head.append(th);
+  }
+  for (const anchor of Object.keys(DATA.bdRate[DATA.metrics[0]])) {
+    const row = byId("rates").tBodies[0].insertRow();
+    cell(row, anchor);
+    for (const metric of DATA.metrics) cell(row, DATA.bdRate[metric][anchor]?.toFixed(1) ?? "");
+  }
+  for (const [codec, text] of Object.entries(DATA.about)) {
+    for (const [tag, content] of [["dt", codec], ["dd", text]]) {
+      const item = document.createElement(tag);
+      item.textContent = content;
+      byId("about").append(item);
+    }
+  }
 }
 
 // Table of gains
@@ -108,6 +133,40 @@ function show() {
   byId("caption").textContent = `${caption("left")} · ${caption("right")}`;
 }
 
+function zoom() {
+  const stage = byId("stage");
+  stage.classList.toggle("zoomed", byId("zoom").value !== "");
+  stage.style.setProperty("--zoom", byId("zoom").value || 1);
+  stage.style.setProperty("--width", byId("above").naturalWidth);
+}
+
+// One finger or the mouse moves the divider; two fingers pan a zoomed picture.
+function followPointers() {
+  const frame = byId("frame"), fingers = new Map();
+  frame.addEventListener("pointerdown", (event) => {
+    const box = byId("stage").getBoundingClientRect();
+    if (event.clientX > frame.getBoundingClientRect().left + frame.clientWidth || event.clientX > box.right) return;
+    if (event.clientY > frame.getBoundingClientRect().top + frame.clientHeight) return; // on a scroll bar
+    fingers.set(event.pointerId, [event.clientX, event.clientY]);
+    frame.setPointerCapture(event.pointerId);
+    move(event);
+  });
+  function move(event) {
+    const before = fingers.get(event.pointerId);
+    if (!before) return;
+    fingers.set(event.pointerId, [event.clientX, event.clientY]);
+    if (fingers.size > 1) {
+      frame.scrollBy((before[0] - event.clientX) / fingers.size, (before[1] - event.clientY) / fingers.size);
+      return;
+    }
+    const box = byId("stage").getBoundingClientRect();
+    byId("slider").value = Math.min(100, Math.max(0, (100 * (event.clientX - box.left)) / box.width));
+    show();
+  }
+  frame.addEventListener("pointermove", move);
+  for (const end of ["pointerup", "pointercancel"]) frame.addEventListener(end, (event) => fingers.delete(event.pointerId));
+}
+
 function buildViewer() {
   const names = Object.keys(DATA.gallery);
   if (!names.length) {
@@ -121,6 +180,9 @@ function buildViewer() {
   byId("right").value = codecs.find((codec) => codec !== "original" && codec !== DATA.ours) ?? "original";
   for (const id of ["picture", "left", "right", "difference"]) byId(id).addEventListener("change", show);
   byId("slider").addEventListener("input", show);
+  byId("zoom").addEventListener("change", zoom);
+  byId("above").addEventListener("load", zoom);
+  followPointers();
   show();
 }
 
@@ -130,6 +192,7 @@ DATA.metrics.forEach((metric) => option(byId("metric"), metric, METRIC_NAMES[met
 [...Object.keys(DATA.curves), ...Object.keys(DATA.published)].forEach(addToggle);
 for (const id of ["metric", "log-rate"]) byId(id).addEventListener("change", draw);
 draw();
+buildRates();
 buildTable();
 buildViewer();
 document.body.dataset.ready = "true";
