@@ -16,7 +16,7 @@ from finola_codec import container, images
 from finola_codec.container import ALPHA, CHECKS, HYPER, LAYER, VECTORS, Header
 from finola_codec.entropy.exact import Payloads
 from finola_codec.entropy.fixed import Integers
-from finola_codec.errors import ConfigError, FormatError, ModelError, TargetError
+from finola_codec.errors import ConfigError, FormatError, ModelError, TargetError, how_to_install
 from finola_codec.images import Planes
 from finola_codec.metadata import Metadata
 from finola_codec.quality import QUALITIES
@@ -223,7 +223,7 @@ def _refined(
     try:
         from finola_codec.nn.refine import refine  # the one place where encoding may need torch
     except ModuleNotFoundError as error:
-        raise ConfigError(f"effort 7 to 9 need {error.name}: pip install 'finola-codec[train]'") from error
+        raise ConfigError(f"effort 7 to 9 need {error.name}: {how_to_install('train')}") from error
     return refine(model, pixels, y, quality, iterations)
 
 

@@ -69,3 +69,8 @@ def naming(name: str) -> Iterator[None]:
         yield
     except FinolaError as error:
         raise type(error)(f"{name}: {error}") from error
+
+
+def how_to_install(extra: str) -> str:
+    """Say how to install an extra of this package, from the index and from a checkout."""
+    return f"pip install 'finola-codec[{extra}]', or in a checkout pip install '.[{extra}]'"

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, TypeVar
 
-from finola_codec.errors import ConfigError, FinolaError
+from finola_codec.errors import ConfigError, FinolaError, how_to_install
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -71,7 +71,7 @@ class Engine:
         try:
             import ray
         except ImportError as error:
-            raise ConfigError("the engine ray needs: pip install 'finola-codec[ray]'") from error
+            raise ConfigError(f"the engine ray needs: {how_to_install('ray')}") from error
         if not ray.is_initialized():
             cpus = None if self.address else self.workers
             environment = {"env_vars": dict.fromkeys(THREADS, "1")}

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from finola_codec import __version__
-from finola_codec.errors import FinolaError
+from finola_codec.errors import FinolaError, how_to_install
 
 SAME = ("batch", "compare", "decode", "encode", "export", "info", "models", "paper", "train", "web")
 COMMANDS = {name: name for name in SAME} | {"eval": "evaluate"}  # to the module and the function in it
@@ -60,7 +60,7 @@ def _complaining() -> Iterator[None]:
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error))
     except ModuleNotFoundError as error:
-        _fail(f"this command needs {error.name}: pip install 'finola-codec[train,eval]'")
+        _fail(f"this command needs {error.name}: {how_to_install('train,eval')}")
 
 
 @contextlib.contextmanager
