@@ -89,11 +89,13 @@ def decode(
     model: Model | str | Path | None = None,
     max_pixels: int | None = container.DEFAULT_MAX_PIXELS,
     threads: int = 0,
+    device: str | None = None,
 ) -> Image.Image:
     """Decode the bytes of a .fin file. The picture's ``info`` has its metadata.
 
     Without a ``model``, the one that the file names is looked for among those that are installed. ``threads`` is how
-    many CPU threads the transforms of a model that is opened here use, 0 for all; a :class:`Model` has its own.
+    many CPU threads the transforms of a model that is opened here use, 0 for all, and ``device`` what they run on, as
+    :func:`load_model` has it; a :class:`Model` has its own.
 
     Raises :class:`FormatError` for damaged or foreign data, :class:`LimitError` for more than ``max_pixels``,
     :class:`ModelError` where the model is missing or is not the one that the file was written with.
@@ -101,7 +103,7 @@ def decode(
     header, chunks = container.unpack(data, max_pixels)
     if HYPER not in chunks:
         return _picture(header, chunks, _layer_alone(header, chunks))
-    model = _model_of(header, model, threads)
+    model = _model_of(header, model, threads, device)
     grid = _grid(header, model, max_pixels)
     return _picture(header, chunks, _synthesised(header, model, _integers(header, chunks, model, grid)))
 
@@ -112,6 +114,7 @@ def salvage(
     model: Model | str | Path | None = None,
     max_pixels: int | None = container.DEFAULT_MAX_PIXELS,
     threads: int = 0,
+    device: str | None = None,
 ) -> tuple[Image.Image, list[str]]:
     """Decode what is intact of a damaged .fin file, and say what is missing.
 
@@ -122,7 +125,7 @@ def salvage(
     header, chunks, problems = container.salvage(data, max_pixels)
     if HYPER not in chunks:
         return _picture(header, chunks, _layer_alone(header, chunks)), problems
-    model = _model_of(header, model, threads)
+    model = _model_of(header, model, threads, device)
     y, problem = _recovered(header, chunks, model, _grid(header, model, max_pixels))
     return _picture(header, chunks, _synthesised(header, model, y)), problems + ([problem] if problem else [])
 
@@ -181,7 +184,7 @@ def fingerprint(
     header, chunks = container.unpack(data, max_pixels)
     if HYPER not in chunks:
         return hashlib.sha256(b"").hexdigest()
-    model = _model_of(header, model, threads=0)
+    model = _model_of(header, model)
     grid = _grid(header, model, max_pixels)
     return hashlib.sha256(_integers(header, chunks, model, grid).astype("<i4").tobytes()).hexdigest()
 
@@ -335,10 +338,10 @@ def _first_reaching(attempt: Callable[[int], tuple[float, bytes]], psnr: float) 
     return best
 
 
-def _model_of(header: Header, model: Model | str | Path | None, threads: int) -> Model:
+def _model_of(header: Header, model: Model | str | Path | None, threads: int = 0, device: str | None = None) -> Model:
     if model is None:
-        return find_model(header.model_id, threads)
-    model = model if isinstance(model, Model) else load_model(model, threads)
+        return find_model(header.model_id, threads, device)
+    model = model if isinstance(model, Model) else load_model(model, threads, device)
     if model.id != header.model_id:
         raise ModelError(
             f"the file was written with the model {header.model_id.hex()}, which is not {model.name} ({model.id.hex()})"

@@ -25,6 +25,8 @@ collect_ignore = ["fuzz/fuzz_atheris.py"]  # is not a test, and needs atheris
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
          "--disable-background-networking", "--disable-component-update", "--window-size=1200,1600")  # fmt: skip
 
+os.environ["FINOLA_DEVICE"] = "cpu"  # the reference, whatever else is installed
+
 
 @pytest.fixture(scope="session")
 def photo() -> Image.Image:

@@ -185,7 +185,7 @@ def test_two_targets_contradict_each_other(tiny_model: Model) -> None:
 def test_threads_are_those_of_the_model_that_is_opened(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     data = encode(Image.new("RGB", (20, 20)), model=tiny_model)
     opened = []
-    monkeypatch.setattr(codec, "load_model", lambda model, threads: opened.append(threads) or tiny_model)
+    monkeypatch.setattr(codec, "load_model", lambda model, threads, device: opened.append(threads) or tiny_model)
     decode(data, model=str(tiny_model.folder), threads=1)
     assert opened == [1]
 

@@ -11,7 +11,8 @@ from typing import Any, BinaryIO, Protocol
 from finola_codec import codec, formats
 from finola_codec.container import DEFAULT_MAX_PIXELS
 from finola_codec.errors import FinolaError, naming
-from finola_codec.runtime.model import DEFAULT_MODEL, Model, load_model
+from finola_codec.runtime.devices import choose
+from finola_codec.runtime.model import DEFAULT_MODEL, load_model
 
 FIN = ".fin"
 
@@ -49,7 +50,10 @@ class Work(Protocol):
 
 @dataclass(frozen=True)
 class Encoding:
-    """Encoding pictures as .fin files; the fields are arguments of :func:`finola_codec.encode`, and a frame to read."""
+    """Encoding pictures as .fin files.
+
+    The fields are arguments of :func:`finola_codec.encode`, the ``frame`` to read, and the model's ``device``.
+    """
 
     model: str = DEFAULT_MODEL
     quality: int = 50
@@ -61,17 +65,19 @@ class Encoding:
     strip: bool = False
     max_pixels: int = DEFAULT_MAX_PIXELS
     frame: int | None = None
+    device: str | None = None
 
     suffix = FIN
     accepts = formats.SUFFIXES
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Work.settings`."""
-        return {"direction": "encode"} | asdict(self) | {"model": load_model(self.model).id.hex()}
+        model = load_model(self.model, device=self.device)
+        return {"direction": "encode"} | _without_device(self) | {"model": model.id.hex()}
 
     def __call__(self, source: Path | BinaryIO, name: str, threads: int) -> Result:
         """See :class:`Work`."""
-        options = asdict(self) | {"model": load_model(self.model, threads)}
+        options = _without_device(self) | {"model": load_model(self.model, threads, self.device)}
         image = formats.read(source, name, options["max_pixels"], options.pop("frame"))
         note, pixels, held = formats.left_out(image), image.width * image.height, [image]
         del image
@@ -93,20 +99,21 @@ class Decoding:
     output_quality: int | None = None
     salvage: bool = False
     max_pixels: int = DEFAULT_MAX_PIXELS
+    device: str | None = None
 
     accepts = frozenset({FIN})
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Work.settings`. Raises :class:`ImageError` too, for a suffix of no format."""
         formats.format_of(self.suffix)
-        return (
-            {"direction": "decode"} | asdict(self) | {"model": load_model(self.model).id.hex() if self.model else None}
-        )
+        choose(self.device)
+        model = load_model(self.model, device=self.device).id.hex() if self.model else None
+        return {"direction": "decode"} | _without_device(self) | {"model": model}
 
     def __call__(self, source: Path | BinaryIO, name: str, threads: int) -> Result:
         """See :class:`Work`."""
-        model: Model | None = load_model(self.model, threads) if self.model else None
-        options: dict[str, Any] = {"model": model, "max_pixels": self.max_pixels, "threads": threads}
+        options: dict[str, Any] = {"model": self.model, "threads": threads, "device": self.device}
+        options["max_pixels"] = self.max_pixels
         out, missing = io.BytesIO(), list[str]()
         with naming(name):
             data = _read(source)
@@ -125,3 +132,10 @@ def _read(source: Path | BinaryIO) -> bytes:
         raise FinolaError("no such file") from error
     except OSError as error:
         raise FinolaError(error.strerror or str(error)) from error
+
+
+def _without_device(work: Encoding | Decoding) -> dict[str, Any]:
+    """The fields, but for the device: files need not be made again on another."""
+    fields = asdict(work)
+    del fields["device"]
+    return fields

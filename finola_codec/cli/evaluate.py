@@ -40,6 +40,7 @@ from finola_codec.runtime.model import DEFAULT_MODEL
 @click.option("--center-crop", type=click.IntRange(min=1), help="Then take the centre of so many pixels a side.")
 @click.option("--log-x/--linear-x", default=True, show_default=True, help="The rate axis of the plots.")
 @click.option("--html/--no-html", default=True, show_default=True, help="Make the page, with every picture decoded.")
+@options.device
 @options.force
 @options.engine(1)
 def evaluate(
@@ -53,6 +54,7 @@ def evaluate(
     center_crop: int | None,
     log_x: bool,
     html: bool,
+    device: str | None,
     force: bool,
     workers: int,
     engine: str,
@@ -70,7 +72,7 @@ def evaluate(
     from finola_codec.parallel import Engine
 
     check_folder(out, force, own=sweep.RESULTS)
-    plan = sweep.Plan(tuple(c for c in codecs.split(",") if c), models, resize, center_crop, efforts)
+    plan = sweep.Plan(tuple(c for c in codecs.split(",") if c), models, resize, center_crop, efforts, device=device)
     chosen = plan.open()
     curves = rd.load_published(published) if published else {}
     found = pictures.find(images)

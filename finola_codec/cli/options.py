@@ -14,6 +14,7 @@ from finola_codec.batch.work import Decoding, Encoding
 from finola_codec.codec import DEFAULT_EFFORT, MAX_EFFORT
 from finola_codec.container import DEFAULT_MAX_PIXELS
 from finola_codec.formats import format_of
+from finola_codec.runtime.devices import DEVICES
 from finola_codec.runtime.model import DEFAULT_MODEL
 
 Command = Callable[..., Any]
@@ -64,6 +65,11 @@ _max_pixels = click.option(
     show_default=True,
     help="Refuse pictures with more pixels.",
 )
+device = click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    help="What the networks run on; by default what FINOLA_DEVICE says, or auto: openvino where it is installed.",
+)
 _MODEL = "A model's name, or its folder"
 
 
@@ -89,6 +95,7 @@ def encoding(command: Command) -> Command:
         click.option("--strip", is_flag=True, help="Leave out EXIF, XMP and resolution; the ICC profile stays."),
         click.option("--frame", type=click.IntRange(min=0), help="Which picture of a file of several, from 0 on."),
         _max_pixels,
+        device,
     )
 
 
@@ -120,6 +127,7 @@ def decoding(command: Command) -> Command:
             "--salvage", is_flag=True, help="Recover what damage allows; exit code 3 if something is missing."
         ),
         _max_pixels,
+        device,
     )
 
 

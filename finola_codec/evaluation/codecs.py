@@ -93,7 +93,9 @@ class FinolaCodec:
         return {"codec": self.name, **model, "format": container.VERSION, "effort": self.effort}
 
     def about(self) -> str:
-        return f"finola-codec {__version__}, model {self.model.id.hex()}; effort {self.effort}"
+        return (
+            f"finola-codec {__version__}, model {self.model.id.hex()}; effort {self.effort}, device {self.model.device}"
+        )
 
     def encode(self, image: Image.Image, setting: float) -> bytes:
         return codec.encode(image, int(setting), model=self.model, effort=self.effort)

@@ -38,10 +38,11 @@ class Plan:
     crop: int | None = None
     efforts: tuple[int, ...] = (DEFAULT_EFFORT,)  # efforts of our models
     qualities: tuple[int, ...] = FinolaCodec.settings
+    device: str | None = None  # of our models
 
     def open(self, threads: int = 0) -> list[ImageCodec]:
         """The codecs themselves. Raises :class:`ConfigError` for one that cannot run here, and for two of one name."""
-        opened = [load_model(m, threads) for m in self.models]
+        opened = [load_model(m, threads, self.device) for m in self.models]
         codecs = [*(FinolaCodec(m, e, self.qualities) for m in opened for e in self.efforts), *find(self.codecs)]
         names = [c.name for c in codecs]
         if twice := {name for name in names if names.count(name) > 1}:

@@ -17,6 +17,7 @@ from finola_codec.errors import ModelError
 from finola_codec.profiles import BlockProfile, Profile, TileProfile
 from finola_codec.runtime import installed
 from finola_codec.runtime import manifest as manifests
+from finola_codec.runtime.devices import choose
 from finola_codec.runtime.manifest import MANIFEST, PRIOR, Manifest
 from finola_codec.runtime.pixels import Pixels, pixels_of
 
@@ -28,13 +29,14 @@ class Model:
     """A model folder whose hashes have been checked. Its parts are opened when first used.
 
     ``id`` is what a file says of the model that it was written with: the start of a SHA-256 over what decoding
-    depends on. ``threads`` is how many CPU threads the transforms use, 0 for all.
+    depends on. ``threads`` is how many CPU threads the transforms use, 0 for all, and ``device`` what they run on.
     """
 
     folder: Path
     manifest: Manifest
     id: bytes
     threads: int = 0
+    device: str = "cpu"
 
     @property
     def name(self) -> str:
@@ -72,15 +74,17 @@ class Model:
     @cached_property
     def pixels(self) -> Pixels:
         """The transforms between pixels and vectors."""
-        return pixels_of(self.folder, self.profile, self.threads)
+        return pixels_of(self.folder, self.profile, self.threads, self.device)
 
 
-def load_model(model: str | Path = DEFAULT_MODEL, threads: int = 0) -> Model:
+def load_model(model: str | Path = DEFAULT_MODEL, threads: int = 0, device: str | None = None) -> Model:
     """Open a model by the name of one that is installed, or by its folder.
 
-    ``threads`` is how many CPU threads its transforms may use, 0 for all. A model that has been opened already is
-    returned again unless its folder has changed. Raises :class:`ModelError` where there is no such model, or a file of
-    it does not match its hash.
+    ``threads`` is how many CPU threads its transforms may use, 0 for all, and ``device`` what they run on: "cpu",
+    "openvino", "cuda", "coreml", "directml" or "auto". Without it, the environment variable FINOLA_DEVICE says so, or
+    else it is "auto": OpenVINO where it is installed, the CPU by ONNX Runtime otherwise. A model that has been opened
+    already is returned again unless its folder has changed. Raises :class:`ModelError` where there is no such model,
+    or a file of it does not match its hash, and :class:`ConfigError` where there is no such device.
 
     >>> load_model("finola-base").name
     'finola-base'
@@ -94,15 +98,15 @@ def load_model(model: str | Path = DEFAULT_MODEL, threads: int = 0) -> Model:
         raise ModelError(f"no model {str(model)!r}: it is neither installed ({names}) nor a folder") from error
     except OSError as error:
         raise ModelError(f"{folder}: not a readable model: {error}") from error
-    return _open(folder, manifest, threads)
+    return _open(folder, manifest, threads, choose(device))
 
 
 @lru_cache(maxsize=8)
-def _open(folder: Path, content: bytes, threads: int) -> Model:
+def _open(folder: Path, content: bytes, threads: int, device: str) -> Model:
     """The model in ``folder``; ``content`` is that of its manifest, which changes with every file of the model."""
-    return Model(folder, *manifests.read(folder), threads)
+    return Model(folder, *manifests.read(folder), threads, device)
 
 
-def find_model(model_id: bytes, threads: int = 0) -> Model:
+def find_model(model_id: bytes, threads: int = 0, device: str | None = None) -> Model:
     """The installed model with this id. Raises :class:`ModelError` where there is none."""
-    return load_model(installed.find(model_id), threads)
+    return load_model(installed.find(model_id), threads, device)

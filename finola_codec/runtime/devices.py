@@ -1,0 +1,115 @@
+"""What the transforms run on: ONNX Runtime with one of its execution providers, or OpenVINO.
+
+The decoded integers never depend on it, because the prior does not run here. Pixels may differ by a level of 255.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finola_codec.errors import ConfigError, ModelError, how_to_install
+
+VARIABLE = "FINOLA_DEVICE"
+AUTO, OPENVINO = "auto", "openvino"
+# ONNX Runtime's execution providers.
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+DEVICES = (AUTO, *PROVIDERS, OPENVINO)
+
+Floats = NDArray[np.float32]
+# Takes a map (rows, columns, channels) and a mix of anchors (1, anchors), and gives a map.
+Graph = Callable[[Floats, Floats], Floats]
+
+
+def choose(device: str | None = None) -> str:
+    """Return ``device``, or else what the environment variable FINOLA_DEVICE says, or else "auto".
+
+    Raises :class:`ConfigError` for a device that is unknown or that is not installed.
+    """
+    name = device or os.environ.get(VARIABLE) or AUTO
+    if name not in DEVICES:
+        raise ConfigError(f"no device {name!r}; known are {', '.join(DEVICES)}")
+    if name == OPENVINO and find_spec("openvino") is None:
+        raise ConfigError(f"the device openvino needs: {how_to_install('openvino')}")
+    if name not in ("cpu", AUTO, OPENVINO):
+        import onnxruntime
+
+        if PROVIDERS[name] not in (available := onnxruntime.get_available_providers()):
+            raise ConfigError(
+                f"the device {name} needs an onnxruntime with {PROVIDERS[name]}; this one has {available}"
+            )
+    return name
+
+
+def open_graph(path: Path, device: str, threads: int, leads_to_pixels: bool) -> Graph:
+    """Open an ONNX file on a device that :func:`choose` has returned. Raises :class:`ModelError` where that fails.
+
+    "auto" is OpenVINO where it is installed, and else the CPU by ONNX Runtime. OpenVINO calculates in bfloat16 where
+    the CPU can, which is twice as fast again or more. "auto" does without that in graphs on the way to pixels, of which
+    one in ten thousand would then differ by two levels of 255.
+    """
+    try:
+        if device == OPENVINO or (device == AUTO and find_spec("openvino")):
+            return _in_openvino(path, threads, precision="f32" if device == AUTO and leads_to_pixels else None)
+        return _in_onnxruntime(path, threads, PROVIDERS.get(device, PROVIDERS["cpu"]))
+    except Exception as error:  # the exceptions of these libraries share no base class of their own
+        raise ModelError(f"{path}: {error}") from error
+
+
+def _in_onnxruntime(path: Path, threads: int, provider: str) -> Graph:
+    import onnxruntime  # imported late: it takes a tenth of a second, and info and errors do without it
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Threads that spin between runs take the cores from NumPy's products, which come in between.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # An arena keeps the most memory that any window needed. Without it, memory falls to a third, time grows by a tenth.
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = False
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+    names = [i.name for i in session.get_inputs()]
+
+    def run(x: Floats, mix: Floats) -> Floats:
+        inputs = {"input": _channels_first(x), "mix": mix}
+        return _channels_last(session.run(None, {name: inputs[name] for name in names})[0])
+
+    return run
+
+
+def _in_openvino(path: Path, threads: int, precision: str | None) -> Graph:
+    import openvino
+
+    config: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY"}
+    if threads:
+        config["INFERENCE_NUM_THREADS"] = threads
+    if precision:
+        config["INFERENCE_PRECISION_HINT"] = precision
+    compiled = openvino.Core().compile_model(path, "CPU", config)
+    names = [i.any_name for i in compiled.inputs]
+    request, lock = compiled.create_infer_request(), threading.Lock()  # a request serves one thread at a time
+
+    def run(x: Floats, mix: Floats) -> Floats:
+        inputs = {"input": _channels_first(x), "mix": mix}
+        with lock:
+            return _channels_last(request.infer({name: inputs[name] for name in names})[0])
+
+    return run
+
+
+def _channels_first(x: Floats) -> Floats:
+    return np.ascontiguousarray(x.transpose(2, 0, 1)[None])  # (H, W, C) -> (1, C, H, W)
+
+
+def _channels_last(x: Floats) -> Floats:
+    return x[0].transpose(1, 2, 0)  # (1, C, H, W) -> (H, W, C)
