@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from finola_codec import container, images
+from finola_codec import container, images, targets
 from finola_codec.container import ALPHA, CHECKS, HYPER, LAYER, VECTORS, Header
 from finola_codec.entropy.exact import Payloads
 from finola_codec.entropy.fixed import Integers
-from finola_codec.errors import ConfigError, FormatError, ModelError, TargetError, how_to_install
+from finola_codec.errors import ConfigError, FormatError, ModelError, how_to_install
 from finola_codec.images import Planes
 from finola_codec.metadata import Metadata
 from finola_codec.quality import QUALITIES
@@ -77,9 +77,9 @@ def encode(
     if target_bpp is not None:
         target_bytes = int(target_bpp * pixels / 8)
     if target_bytes is not None:
-        return _largest_within(lambda q: attempt(q).data, target_bytes)
+        return targets.largest_within(lambda q: attempt(q).data, target_bytes)
     if target_psnr is not None:
-        return _first_reaching(lambda q: _with_psnr(model, planes, attempt(q)), target_psnr)
+        return targets.first_reaching(lambda q: _with_psnr(model, planes, attempt(q)), target_psnr)
     return attempt(quality).data
 
 
@@ -306,36 +306,6 @@ def _extras(planes: Planes, strip: bool) -> dict[int, bytes]:
     if planes.alpha is not None:
         extras[ALPHA] = images.pack_alpha(planes.alpha)
     return extras | (Metadata(icc=planes.metadata.icc) if strip else planes.metadata).chunks()
-
-
-def _largest_within(attempt: Callable[[int], bytes], limit: int) -> bytes:
-    """Find the file of the highest quality that has at most ``limit`` bytes, by bisection."""
-    best, low, high = None, 1, QUALITIES
-    while low <= high:
-        middle = (low + high) // 2
-        data = attempt(middle)
-        if len(data) <= limit:
-            best, low = data, middle + 1
-        else:
-            high = middle - 1
-    if best is None:
-        raise TargetError(f"the picture does not fit {limit} bytes even at quality 1")
-    return best
-
-
-def _first_reaching(attempt: Callable[[int], tuple[float, bytes]], psnr: float) -> bytes:
-    """Find the file of the lowest quality that reaches ``psnr``, by bisection."""
-    best, low, high = None, 1, QUALITIES
-    while low <= high:
-        middle = (low + high) // 2
-        reached, data = attempt(middle)
-        if reached >= psnr:
-            best, high = data, middle - 1
-        else:
-            low = middle + 1
-    if best is None:
-        raise TargetError(f"the picture does not reach {psnr} dB even at quality {QUALITIES}")
-    return best
 
 
 def _model_of(header: Header, model: Model | str | Path | None, threads: int = 0, device: str | None = None) -> Model:

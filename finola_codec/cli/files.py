@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import sys
 import time
@@ -117,6 +118,8 @@ def _run_one(source: str, target: str, work: Work, how: How) -> None:
     if source != STREAM and Path(source).is_dir():
         raise FinolaError(f"{source}: is a folder; name a file, or give --out-dir")
     file = io.BytesIO(read(source)) if source == STREAM else Path(source)
+    if sys.stderr.isatty() or how.verbose:
+        logging.basicConfig(format="finola-codec: %(message)s", level=logging.INFO)  # what a search has tried
     result = work(file, name_of(source), how.threads)
     write(target, result.data, how.force)
     for note in result.notes:
