@@ -75,7 +75,7 @@ def _neighbours(
             high, above = guess, found
         else:
             low, below = guess, found
-        is_slow, left = was_between and high - low > left / 2, high - low
+        is_slow, left = was_between and high - low > 0.75 * left, high - low
         was_between = below is not None and above is not None
         if below and above and (is_slow or above.value <= below.value):
             guess = (low + high) // 2
