@@ -66,6 +66,7 @@ def train(
         [*duration, *settings],
         resumed=run if resume else None,
         start_from=codec.profile if codec else None,
+        origin=origin or "",
     )
     fabric = connect(accelerator, devices, nodes)
     cache = cache or run / "cache"

@@ -17,7 +17,7 @@ from finola_codec.errors import ModelError
 from finola_codec.profiles import BlockProfile, Profile, TileProfile
 from finola_codec.runtime import installed
 from finola_codec.runtime import manifest as manifests
-from finola_codec.runtime.devices import choose
+from finola_codec.runtime.devices import Graph, choose, open_graph
 from finola_codec.runtime.manifest import MANIFEST, PRIOR, Manifest
 from finola_codec.runtime.pixels import Pixels, pixels_of
 
@@ -74,7 +74,11 @@ class Model:
     @cached_property
     def pixels(self) -> Pixels:
         """The transforms between pixels and vectors."""
-        return pixels_of(self.folder, self.profile, self.threads, self.device)
+
+        def opened(name: str, leads_to_pixels: bool) -> Graph:
+            return open_graph(self.folder / name, self.device, self.threads, leads_to_pixels)
+
+        return pixels_of(self.profile, opened)
 
 
 def load_model(model: str | Path = DEFAULT_MODEL, threads: int = 0, device: str | None = None) -> Model:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from finola_codec.entropy.fixed import Integers, to_real
 from finola_codec.profiles import BlockProfile, Profile
 from finola_codec.quality import mix
-from finola_codec.runtime.devices import Floats, Graph, open_graph
+from finola_codec.runtime.devices import Floats, Graph
 from finola_codec.runtime.manifest import DECODER, ENCODER, GROWTH, HYPER_ENCODER
 from finola_codec.runtime.windows import Window, scaled, windows
 
@@ -22,21 +21,14 @@ GROWN_AT_ONCE = 4  # a tile codec grows this many C-vectors together, because th
 HYPER_WINDOW = 2**14  # C-vectors of a window of the hyper encoder, which sees no further than one hyper vector
 
 
-class Paths(NamedTuple):
-    """The ONNX files of one model."""
-
-    encoder: Path
-    hyper_encoder: Path | None
-    growth: Path | None  # the part of a tile codec's decoder that takes each tile by itself
-    decoder: Path
+# Opens one of a model's ONNX files by its name; the second argument is that of devices.open_graph.
+Opener = Callable[[str, bool], Graph]
 
 
-def pixels_of(folder: Path, profile: Profile, threads: int, device: str) -> Pixels:
-    """The transforms of the model in ``folder``."""
-    if isinstance(profile, BlockProfile):
-        paths = Paths(folder / ENCODER, folder / HYPER_ENCODER, None, folder / DECODER)
-        return Pixels(paths, profile, profile.hyper_patch, threads, device)
-    return Pixels(Paths(folder / ENCODER, None, folder / GROWTH, folder / DECODER), profile, 1, threads, device)
+def pixels_of(profile: Profile, open_graph: Opener) -> Pixels:
+    """The transforms of a model."""
+    hyper_patch = profile.hyper_patch if isinstance(profile, BlockProfile) else None
+    return Pixels(profile, hyper_patch, open_graph)
 
 
 class Pixels:
@@ -46,30 +38,26 @@ class Pixels:
     what comes out does not depend on how a picture is divided, and memory does not grow with the picture.
     """
 
-    def __init__(self, paths: Paths, profile: Profile, hyper_patch: int, threads: int, device: str) -> None:
-        self._paths, self._profile, self._threads, self._device = paths, profile, threads, device
-        self._block, self._patch = profile.block, hyper_patch
+    def __init__(self, profile: Profile, hyper_patch: int | None, open_graph: Opener) -> None:
+        self._profile, self._block, self._open = profile, profile.block, open_graph
+        # A codec of blocks has a hyper encoder, one of tiles has a part of the decoder that takes each tile by itself.
+        self._hyper_patch, self._is_tiled = hyper_patch, hyper_patch is None
 
     @cached_property
     def _encoder(self) -> Graph:
-        return self._open(self._paths.encoder)
+        return self._open(ENCODER, False)
 
     @cached_property
     def _hyper_encoder(self) -> Graph:
-        assert self._paths.hyper_encoder is not None
-        return self._open(self._paths.hyper_encoder)
+        return self._open(HYPER_ENCODER, False)
 
     @cached_property
     def _growth(self) -> Graph:
-        assert self._paths.growth is not None
-        return self._open(self._paths.growth, leads_to_pixels=True)
+        return self._open(GROWTH, True)
 
     @cached_property
     def _decoder(self) -> Graph:
-        return self._open(self._paths.decoder, leads_to_pixels=True)
-
-    def _open(self, path: Path, leads_to_pixels: bool = False) -> Graph:
-        return open_graph(path, self._device, self._threads, leads_to_pixels)
+        return self._open(DECODER, True)
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Return the rows and columns of C-vectors that cover a picture."""
@@ -81,7 +69,7 @@ class Pixels:
         height, width = self.grid(*pixels.shape[:2])
         y: Floats | None = None
         # A tile codec encodes each tile by itself.
-        size = block**2 if self._paths.growth else WINDOW
+        size = block**2 if self._is_tiled else WINDOW
         for outer, inner, crop in windows(height, width, block, size, self._profile.encoder_margin):
             x = _pad(pixels[scaled(outer[0], block), scaled(outer[1], block)], block, "symmetric")
             vectors = self._encoder(x.astype(np.float32) / np.float32(255) - np.float32(0.5), anchors)
@@ -92,9 +80,9 @@ class Pixels:
 
     def hyper(self, y: Floats, quality: int) -> Floats | None:
         """Transform C-vectors (h, w, C) into hyper vectors (ceil(h/p), ceil(w/p), C_hyper), or None."""
-        if self._paths.hyper_encoder is None:
+        if self._hyper_patch is None:
             return None
-        anchors, patch = mix(quality, self._profile.anchors), self._patch
+        anchors, patch = mix(quality, self._profile.anchors), self._hyper_patch
         shape = -(-y.shape[0] // patch), -(-y.shape[1] // patch)
         z: Floats | None = None
         for outer, inner, crop in windows(*shape, patch, HYPER_WINDOW, patch):
@@ -106,11 +94,11 @@ class Pixels:
 
     def synthesise(self, y: Integers, quality: int, height: int, width: int) -> NDArray[np.uint8]:
         """Transform decoded C-vectors (h, w, C), as the prior gives them, into pixels (height, width, 3)."""
-        anchors, grows = mix(quality, self._profile.anchors), self._paths.growth is not None
-        patch = self._profile.patch if grows else 1  # positions a side that the decoder takes for a C-vector
+        anchors = mix(quality, self._profile.anchors)
+        patch = self._profile.patch if self._is_tiled else 1  # positions a side that the decoder takes for a C-vector
         side = self._block // patch
         vectors: Callable[[Window], Floats] = (
-            _Grown(self._growth, y, anchors, patch) if grows else lambda window: to_real(y[window])
+            _Grown(self._growth, y, anchors, patch) if self._is_tiled else lambda window: to_real(y[window])
         )
         rows, columns = y.shape[0] * patch, y.shape[1] * patch
         pixels = np.empty((rows * side, columns * side, 3), np.uint8)

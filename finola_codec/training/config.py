@@ -30,6 +30,7 @@ class TrainConfig:
     """
 
     profile: Profile = field(default=FINOLA_BASE)
+    origin: str = ""  # the model that the run starts from and is compared with, by name or folder
     steps: int = 100_000
     minutes: float = 0.0  # 0: the run lasts for ``steps``
     warmup: float = 0.01  # share of the run over which the learning rate rises
@@ -89,17 +90,18 @@ def load_config(
     *,
     resumed: Path | None = None,
     start_from: Profile | None = None,
+    origin: str = "",
 ) -> TrainConfig:
     """The configuration of a run: defaults, then a TOML file ``path``, then ``settings``, each of the form FIELD=VALUE.
 
-    What neither names has its value in the run that is ``resumed``, or else its default; a run that starts from a
-    model has the profile ``start_from`` and a lower learning rate. A profile in the file is a name or a table, which
-    names the profile it starts from as ``base`` and overrides its fields; on the command line ``profile.FIELD=VALUE``
-    overrides one. Raises :class:`ConfigError`, which names the file or setting that is wrong.
+    What neither names has its value in the run that is ``resumed``, or else its default; a run that starts from the
+    model ``origin`` has its profile, ``start_from``, and a lower learning rate. A profile in the file is a name or a
+    table, which names the profile it starts from as ``base`` and overrides its fields; on the command line
+    ``profile.FIELD=VALUE`` overrides one. Raises :class:`ConfigError`, which names the file or setting that is wrong.
     """
     base = _saved(resumed) if resumed else TrainConfig()
     if start_from:
-        base = replace(base, profile=start_from, lr=CONTINUED_LR, cooldown=CONTINUED_COOLDOWN)
+        base = replace(base, profile=start_from, origin=origin, lr=CONTINUED_LR, cooldown=CONTINUED_COOLDOWN)
     if path is not None:
         base = _updated(base, _toml(path), str(path))
     for setting in settings:

@@ -85,6 +85,12 @@ class Pictures:
         """The central crop of each held-out photograph (N, 3, crop, crop) in [-0.5, 0.5]."""
         return to_tensor([_centre(image, crop) for image in self.held_out])
 
+    def held_out_samples(self, count: int, side: int) -> list[NDArray[np.uint8]]:
+        """The central crop, of ``side`` at most, of ``count`` pictures that are held out, evenly spread over them."""
+        images = self.held_out + [image for held in self.held_out_graphics.values() for image in held]
+        chosen = np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)
+        return [np.ascontiguousarray(_centre(images[i], side)) for i in chosen]
+
     def held_out_graphics_crops(self, unit: int, largest: int = 512) -> dict[str, list[Tensor]]:
         """By kind, as much of each held-out graphic (1, 3, H, W) as whole units and ``largest`` allow.
 

@@ -11,9 +11,13 @@ from typing import Any, Protocol
 from rich.progress import BarColumn, Progress, TextColumn
 from torch.utils.tensorboard import SummaryWriter
 
-LOG, VALIDATION = "log.csv", "validation.csv"
+from finola_codec.training.files import Checked
+
+LOG, VALIDATION, FILES = "log.csv", "validation.csv", "files.csv"
+STRIPS = "strips"  # the folder of held-out pictures above their decodes
 STEP_COLUMNS = ("step", "loss", "bpp", "psnr", "lr", "skipped", "seconds")
 VALIDATION_COLUMNS = ("step", "kind", "position", "loss", "bpp", "psnr")
+FILES_COLUMNS = ("step", "codec", "image", "setting", "bpp", "psnr")
 Row = Mapping[str, Any]
 
 
@@ -24,17 +28,20 @@ class Logs(Protocol):
 
     def validation(self, step: int, rows: list[dict[str, Any]]) -> None: ...
 
+    def real_files(self, step: int, checked: Checked) -> None: ...
+
     def say(self, text: str) -> None: ...
 
 
 class _Files:
     def __init__(self, run: Path, bar: Progress) -> None:
-        self.files = [(run / name).open("a", newline="") for name in (LOG, VALIDATION)]
-        columns = (STEP_COLUMNS, VALIDATION_COLUMNS)
+        self.files = [(run / name).open("a", newline="") for name in (LOG, VALIDATION, FILES)]
+        columns = (STEP_COLUMNS, VALIDATION_COLUMNS, FILES_COLUMNS)
         self.writers = [csv.DictWriter(f, c) for f, c in zip(self.files, columns, strict=True)]
         for file, writer in zip(self.files, self.writers, strict=True):
             if file.tell() == 0:
                 writer.writeheader()
+        self.run, self.standing = run, ""
         self.board = SummaryWriter(run / "tensorboard")
         self.bar, self.task = bar, bar.add_task("training", total=1.0)
 
@@ -44,7 +51,7 @@ class _Files:
         self.bar.update(
             self.task,
             completed=progress,
-            description=f"{speed}, loss {row['loss']:.3f}, {row['bpp']:.3f} bpp, {row['psnr']:.2f} dB",
+            description=f"{speed}, loss {row['loss']:.3f}, {row['bpp']:.3f} bpp, {row['psnr']:.2f} dB{self.standing}",
         )
         if row["step"] % 20 == 0:
             self.files[0].flush()
@@ -57,6 +64,16 @@ class _Files:
             for name in ("loss", "bpp", "psnr"):
                 self.board.add_scalar(f"{row['kind']}_{row['position']}/{name}", row[name], step)
         self.files[1].flush()
+
+    def real_files(self, step: int, checked: Checked) -> None:
+        self.writers[2].writerows({"step": step} | record for record in checked.records)
+        self.files[2].flush()
+        for name, rate in checked.bd_rates.items():
+            self.board.add_scalar(f"bd_rate/{name}", rate, step)
+        self.standing = "".join(f", {rate:+.1f} % against {name}" for name, rate in checked.bd_rates.items())
+        self.say(f"step {step}: held-out files{self.standing}")
+        (self.run / STRIPS).mkdir(exist_ok=True)
+        checked.strip.save(self.run / STRIPS / f"{step:07d}.png")
 
     def say(self, text: str) -> None:
         self.bar.console.print(text)
@@ -73,6 +90,8 @@ class _Silent:
     def step(self, row: Row, progress: float, seconds_left: float) -> None: ...
 
     def validation(self, step: int, rows: list[dict[str, Any]]) -> None: ...
+
+    def real_files(self, step: int, checked: Checked) -> None: ...
 
     def say(self, text: str) -> None: ...
 

@@ -9,6 +9,7 @@ import statistics
 import time
 from collections import deque
 from copy import deepcopy
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,11 +19,13 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from finola_codec.errors import ConfigError, TrainingError
+from finola_codec.errors import ConfigError, ModelError, TrainingError
 from finola_codec.nn.model import Codec, build
 from finola_codec.profiles import from_dict
+from finola_codec.runtime.model import load_model
 from finola_codec.training.config import CONFIG, TrainConfig
 from finola_codec.training.data import Pictures, generators
+from finola_codec.training.files import COUNT, SIDE, HeldOut
 from finola_codec.training.interrupt import interruption
 from finola_codec.training.logs import logs
 from finola_codec.training.losses import rate_distortion
@@ -96,6 +99,8 @@ class Trainer:
                     )
                 if self.step % self.config.validate_every == 0 and self.fabric.is_global_zero:
                     log.validation(self.step, self.validate())
+                    if self._held_out_files.pictures:
+                        log.real_files(self.step, self._held_out_files.check(self.ema))
                 if time.monotonic() - saved > self.config.checkpoint_minutes * 60:
                     self.save()
                     saved = time.monotonic()
@@ -103,6 +108,15 @@ class Trainer:
                     break
         self.save()
         return noted.signal
+
+    @cached_property
+    def _held_out_files(self) -> HeldOut:
+        """What the run is measured by in real files; those of the other codecs are written once."""
+        try:
+            origin = load_model(self.config.origin) if self.config.origin else None
+        except ModelError:  # it was moved or deleted since
+            origin = None
+        return HeldOut(self.pictures.held_out_samples(COUNT, SIDE), origin)
 
     @property
     def progress(self) -> float:

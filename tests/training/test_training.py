@@ -19,13 +19,15 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from finola_codec import decode, encode, load_model
+from finola_codec import Model, decode, encode, load_model
 from finola_codec.cli import main
 from finola_codec.errors import ConfigError, TrainingError
+from finola_codec.nn.restore import restore
 from finola_codec.profiles import FINOLA_TINY
 from finola_codec.training.cache import build_cache
 from finola_codec.training.config import TrainConfig, load_config
 from finola_codec.training.data import Pictures, generators
+from finola_codec.training.files import HeldOut
 from finola_codec.training.loop import start
 
 CONFIG = TrainConfig(FINOLA_TINY, steps=6, cooldown=0.4, batch=2, crop=64, held_out=1, validate_every=3)
@@ -124,6 +126,22 @@ def test_a_run_that_has_diverged_ends(pictures: Pictures, tmp_path: Path) -> Non
     with pytest.raises(TrainingError, match="25 steps in a row had to be skipped"):
         trainer.train()
     assert trainer.step == 25
+
+
+def test_a_validation_measures_real_files(pictures: Pictures, tiny_model: Model, tmp_path: Path) -> None:
+    """Against the model that the run starts from, by files that another implementation of the transforms reads."""
+    config = replace(CONFIG, origin=str(tiny_model.folder))
+    codec = restore(tiny_model.folder)
+    start(config, tmp_path / "run", pictures, init=codec).train(max_steps=3)
+    rows = list(csv.DictReader((tmp_path / "run" / "files.csv").open()))
+    assert {row["step"] for row in rows} == {"3"}
+    assert len(list((tmp_path / "run" / "strips").glob("*.png"))) == 1
+    held_out = HeldOut(pictures.held_out_samples(1, 64), tiny_model, others=())
+    found = held_out.check(codec)
+    for ours, theirs in zip(found.records, held_out.records, strict=True):
+        assert ours["bpp"] == pytest.approx(theirs["bpp"], rel=0.02)
+        assert ours["psnr"] == pytest.approx(theirs["psnr"], abs=0.1)
+    assert abs(found.bd_rates[tiny_model.name]) < 2
 
 
 def test_learning_rate_warms_up_and_cools_down() -> None:

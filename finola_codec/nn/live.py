@@ -1,0 +1,49 @@
+"""A codec in training as a model that writes and reads files, without an export."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from finola_codec.entropy import tables as frequency_tables
+from finola_codec.entropy.exact import ExactPrior
+from finola_codec.nn.model import Codec
+from finola_codec.runtime.devices import Floats, Graph
+from finola_codec.runtime.manifest import Manifest
+from finola_codec.runtime.model import Model
+from finola_codec.runtime.pixels import Pixels, pixels_of
+
+
+class LiveModel(Model):
+    """The weights of ``codec`` as they are now. Its files are real, but no other model reads them.
+
+    Its frequency tables are those that training assumes; an export fits them to pictures.
+    """
+
+    def __init__(self, codec: Codec, name: str = "run") -> None:
+        super().__init__(Path(), Manifest(name, codec.profile, {}), bytes(4))
+        self.__dict__["codec"] = codec  # a frozen dataclass has no other way to take it
+
+    @cached_property
+    def prior(self) -> ExactPrior:
+        """The exact prior."""
+        codec: Codec = self.__dict__["codec"]
+        return codec.prior.exact(codec.prior.to_integers(), frequency_tables.build())
+
+    @cached_property
+    def pixels(self) -> Pixels:
+        """The transforms, in torch."""
+        codec: Codec = self.__dict__["codec"]
+        graphs = codec.graphs()
+
+        def open_graph(name: str, leads_to_pixels: bool) -> Graph:
+            @torch.no_grad()
+            def run(x: Floats, mix: Floats) -> Floats:
+                given = torch.from_numpy(x.copy()).permute(2, 0, 1)[None]  # (H, W, C) -> (1, C, H, W)
+                return graphs[name].function(given, torch.from_numpy(mix))[0].permute(1, 2, 0).numpy()
+
+            return run
+
+        return pixels_of(codec.profile, open_graph)
