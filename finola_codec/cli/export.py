@@ -14,9 +14,10 @@ from finola_codec.cli import options
 from finola_codec.errors import FinolaError, ModelError
 from finola_codec.files import check_folder
 from finola_codec.runtime.manifest import MANIFEST
-from finola_codec.runtime.model import Model, load_model
+from finola_codec.runtime.model import DEFAULT_MODEL, Model, load_model
 
 CALIBRATION_CROPS, CALIBRATION_SIDE = 64, 256
+ANCHORS = ("jpeg", "webp", "avif")  # what the model card compares with, beside finola-base
 
 
 @click.command()
@@ -29,13 +30,17 @@ def export(run: Path, folder: Path, cache: Path | None, licence: str, force: boo
     """Write the averaged weights of a RUN as a model that encode and decode use.
 
     The folder's name becomes the model's. Its frequency tables are fitted to pictures of the run's cache, none of
-    them held out, where that is still there. Files that were written with a model decode only as long as it is kept.
+    them held out, where that is still there. Held-out pictures are then encoded and decoded by the model, and the model
+    card says what that gives beside JPEG, WebP, AVIF and finola-base. Files that were written with a model decode only
+    as long as it is kept.
     """
-    from finola_codec.nn.export import calibrate
+    from finola_codec.evaluation.codecs import FinolaCodec
+    from finola_codec.nn.export import CARD, calibrate
     from finola_codec.nn.export import export as write
     from finola_codec.training.cache import INDEX
     from finola_codec.training.card import model_card
     from finola_codec.training.data import Pictures
+    from finola_codec.training.files import COUNT, QUALITIES, SIDE, compare
     from finola_codec.training.loop import load_trained
 
     old = _model_in(folder)
@@ -49,7 +54,13 @@ def export(run: Path, folder: Path, cache: Path | None, licence: str, force: boo
         model = write(codec, draft, name, model_card(run, name, codec, step, licence), licence=licence)
         cache = cache or run / "cache"
         if (cache / INDEX).exists():
-            model = calibrate(model, Pictures.open(cache, held_out=40).samples(CALIBRATION_CROPS, CALIBRATION_SIDE))
+            pictures = Pictures.open(cache, held_out=40)
+            model = calibrate(model, pictures.samples(CALIBRATION_CROPS, CALIBRATION_SIDE))
+            if held_out := pictures.held_out_samples(COUNT, SIDE):
+                base = [] if name == DEFAULT_MODEL else [load_model()]
+                table = compare(FinolaCodec(model, settings=QUALITIES), ANCHORS, base, held_out)
+                (draft / CARD).write_text(model_card(run, name, codec, step, licence, table))
+                click.echo(table)
         else:
             click.echo(f"{cache}: no pictures; the frequency tables are those that training assumed", err=True)
     if old and old.id != model.id:

@@ -20,6 +20,7 @@ from finola_codec.runtime.manifest import PRIOR, Manifest
 from finola_codec.runtime.model import Model, load_model
 
 TRAINING = "training.safetensors"  # what continuing to train needs beyond what running does
+CARD = "MODEL_CARD.md"
 HALF = "_half"  # weights that are stored as float16 have names that end so
 CALIBRATION_QUALITIES = (10, 30, 50, 70, 90)
 TRACED_SIDE = 8  # the exporter traces a map of this many positions a side, but every size is dynamic
@@ -41,7 +42,7 @@ def export(codec: Codec, folder: Path, name: str, card: str, tables: Tables | No
     for file, graph in codec.graphs().items():
         _write_onnx(codec, graph, folder / file)
     (folder / TRAINING).write_bytes(safetensors.torch.save(_not_stored(codec, folder)))
-    (folder / "MODEL_CARD.md").write_text(card)
+    (folder / CARD).write_text(card)
     Manifest(name, codec.profile, bounds, licence).write(folder)
     return load_model(folder)
 

@@ -11,21 +11,29 @@ from finola_codec.training.config import CONFIG
 from finola_codec.training.logs import VALIDATION
 
 
-def model_card(run: Path, name: str, codec: Codec, step: int, licence: str = "") -> str:
-    """What a model is, how it was trained and how it did on its held-out pictures, as Markdown."""
+def model_card(run: Path, name: str, codec: Codec, step: int, licence: str = "", files: str = "") -> str:
+    """What a model is, how it was trained and how it does on its held-out pictures, as Markdown.
+
+    ``files`` is a table of what its files are worth, if they have been measured.
+    """
     config = json.loads((run / CONFIG).read_text())
     parts = ((part, sum(p.numel() for p in module.parameters())) for part, module in codec.named_children())
     sizes = ", ".join(f"{part} {count / 1e6:.2f} M" for part, count in parts)
+    origin = f"It continues {config['origin']}. " if config.get("origin") else ""
     return f"""# {name}
 
 A finola-codec model: profile `{codec.profile.name}`, {step} training steps of {config["batch"]} crops of
 {config["crop"]} x {config["crop"]} pixels, averaged weights. Parameters: {sizes}.
 
 Loss: bpp + lambda 255^2 MSE (RGB), lambda from {codec.profile.lambda_min} (quality 1) to {codec.profile.lambda_max}
-(quality 100). Licence: {licence or "not given"}.
+(quality 100). {origin}Licence: {licence or "not given"}.
 
-{_held_out(run / VALIDATION)}
+{_files(files)}{_held_out(run / VALIDATION)}
 """
+
+
+def _files(table: str) -> str:
+    return f"Real files of held-out pictures, mean of per-picture values:\n\n{table}\n\n" if table else ""
 
 
 def _held_out(path: Path) -> str:

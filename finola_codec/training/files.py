@@ -56,6 +56,23 @@ class HeldOut:
         return Checked(records, rates, _strip(self.pictures, decoded))
 
 
+def compare(codec: ImageCodec, anchors: Sequence[str], models: Sequence[Model], pictures: Sequence[Pixels]) -> str:
+    """Write a Markdown table: a codec's mean bpp and PSNR by quality, and its BD-rates against other codecs."""
+    images = [Image.fromarray(pixels) for pixels in pictures]
+    records = measure(codec, images)
+    others = [*(FinolaCodec(model, settings=QUALITIES) for model in models), *_installed(anchors)]
+    rates = []
+    for other in others:
+        delta = rd.mean_delta(records + measure(other, images), other.name, codec.name)
+        rates.append(f"{other.name} {'no common PSNR' if delta is None else f'{delta.rate:+.1f} %'}")
+    lines = ["| quality | bit/pixel | PSNR, dB |", "| --- | --- | --- |"]
+    for setting in codec.settings:
+        chosen = [record for record in records if record["setting"] == setting]
+        bpp, psnr = (np.mean([record[name] for record in chosen]) for name in ("bpp", "psnr"))
+        lines.append(f"| {setting:.0f} | {bpp:.3f} | {psnr:.2f} |")
+    return "\n".join([*lines, "", f"BD-rate against {', '.join(rates)}."])
+
+
 def _installed(names: Sequence[str]) -> list[ImageCodec]:
     found = []
     for name in names:

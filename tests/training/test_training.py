@@ -290,10 +290,13 @@ def test_train_and_export_commands(data: Path, tmp_path: Path) -> None:
     for extra in (["--max-steps", "2"], ["--resume", "--max-minutes", "1"]):
         done = CliRunner().invoke(main, train + extra)
         assert done.exit_code == 0, done.output
-    done = CliRunner().invoke(main, ["export", str(run), str(tmp_path / "my-model")])
+    done = CliRunner().invoke(main, ["export", str(run), str(tmp_path / "my-model"), "--licence", "CC0-1.0"])
     assert done.exit_code == 0, done.output
     model = load_model(tmp_path / "my-model")
     assert model.name == "my-model"
-    assert "3 training steps" in (tmp_path / "my-model" / "MODEL_CARD.md").read_text()
+    assert model.manifest.licence == "CC0-1.0"
+    card = (tmp_path / "my-model" / "MODEL_CARD.md").read_text()
+    for part in ("3 training steps", "Licence: CC0-1.0", "BD-rate against finola-base", "jpeg", "avif"):
+        assert part in card
     picture = Image.fromarray(skimage.data.coffee()[:64, :80])
     assert decode(encode(picture, model=model), model=model).size == (80, 64)
