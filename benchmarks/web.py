@@ -26,11 +26,11 @@ from selenium import webdriver
 import finola_codec
 
 QUALITY = 50
-REPEATS = 5
+REPEATS = 3
 PAGE = ("page.js", "others.js", "avif-worker.js")  # which are not part of the package
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu")
 DECODE = """
-const done = arguments[0];
+const [isLast, done] = arguments;
 (async () => {
   const { decode, encode } = await import("/finola-codec.js");
   const file = new Uint8Array(await (await fetch("/benchmark.fin")).arrayBuffer());
@@ -39,7 +39,7 @@ const done = arguments[0];
   let began = performance.now();
   const picture = await decode(file);
   const warm = (performance.now() - began) / 1000;
-  if (!arguments[1]) return { cold, warm };
+  if (!isLast) return { cold, warm };
   await encode(picture);
   began = performance.now();
   await encode(picture);

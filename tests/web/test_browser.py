@@ -154,6 +154,25 @@ def test_python_decodes_what_the_browser_encodes(page: Any, photo: Image.Image, 
     assert abs(difference) < 0.01
 
 
+WITH_WEBGPU = """
+const done = arguments[0];
+(async () => {
+  const { configure, decode } = await import("/finola-codec.js?webgpu"); // another instance, with a worker of its own
+  configure({ webgpu: true });
+  const { width } = await decode(await fetch("/golden/small.finola-base.fin"));
+  return [width, Boolean(await navigator.gpu?.requestAdapter())];
+})().then(done, (error) => done(`${error.name}: ${error.message}`));
+"""
+
+
+@pytest.mark.slow
+def test_without_an_adapter_webgpu_is_not_used(page: Any) -> None:
+    width, has_adapter = page.execute_async_script(WITH_WEBGPU)
+    assert width == decode((FOLDER / "small.finola-base.fin").read_bytes()).width
+    if has_adapter:
+        pytest.skip("this browser has an adapter, so WebGPU was used")
+
+
 @pytest.mark.slow
 def test_a_flat_picture_takes_as_little_as_in_python(page: Any) -> None:
     source = Image.new("RGB", (640, 384), "white")
