@@ -39,9 +39,13 @@ export class Analysis {
     const y = new Float32Array(grid.height * grid.width * channels);
     for (const { outer, inner } of windows(grid.height, grid.width, block, size, margins.encoder)) {
       const x = new FeatureMap(3, (outer.bottom - outer.top) * block, (outer.right - outer.left) * block);
+      const [top, left] = [outer.top * block, outer.left * block];
+      // A window mirrors what it has itself of the picture, as Python's does: to a tile that is much.
+      const rows = Math.min(x.height, height - top);
+      const columns = Math.min(x.width, width - left);
       x.fill((c, row, column) => {
-        const py = mirrored(outer.top * block + row, height);
-        const px = mirrored(outer.left * block + column, width);
+        const py = top + mirrored(row, rows);
+        const px = left + mirrored(column, columns);
         return Math.fround(rgba[4 * (py * width + px) + c] / 255) - 0.5;
       });
       const found = await runGraph(this._runtime, this._encoder, x, mixOf(quality, profile.anchors));

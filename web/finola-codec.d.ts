@@ -49,7 +49,7 @@ export interface EncodeOptions {
   model?: string;
 }
 
-/** Encode RGBA pixels, not premultiplied, such as an ImageData, as a .fin file. Rejects with a {@link FinolaError}. */
+/** Encode RGBA pixels, not premultiplied, such as an ImageData, as a .fin file without ICC profile. Rejects with a {@link FinolaError}. */
 export function encode(
   pixels: { data: Uint8ClampedArray; width: number; height: number },
   options?: EncodeOptions,
@@ -58,8 +58,17 @@ export function encode(
 /** What a .fin file says of itself, without decoding it. Throws a {@link FormatError}. */
 export function info(data: Uint8Array | ArrayBuffer): Info;
 
-/** Say where models and ONNX Runtime are, before anything is decoded; by default they are beside the package. */
-export function configure(where: { models?: string | URL; runtime?: string | URL }): void;
+export interface Settings {
+  /** The folder that has index.json and a folder for each model; by default `models` beside the package. */
+  models?: string | URL;
+  /** The file ort.wasm.bundle.min.mjs; by default in `onnxruntime` beside the package. */
+  runtime?: string | URL;
+  /** Whether WebGPU may be used where there is one; false by default. */
+  webgpu?: boolean;
+}
+
+/** Say, before anything is decoded, where models and ONNX Runtime are. */
+export function configure(settings: Settings): void;
 
 export class FinolaError extends Error {}
 export class ModelError extends FinolaError {}

@@ -12,9 +12,10 @@ import { FinolaError, fromPlain } from "./errors.js";
 
 export { FinolaError, FormatError, LimitError, ModelError } from "./errors.js";
 
-const addresses = {
+const settings = {
   models: new URL("./models/", import.meta.url).href,
   runtime: new URL("./onnxruntime/ort.wasm.bundle.min.mjs", import.meta.url).href,
+  webgpu: false,
 };
 /** @type {Worker | null} */
 let worker = null;
@@ -23,12 +24,14 @@ const waiting = new Map();
 let lastId = 0;
 
 /**
- * Say where models and ONNX Runtime are, before anything is decoded; by default they are beside this file.
- * @param {{models?: string | URL, runtime?: string | URL}} where
+ * Say, before anything is decoded, where models and ONNX Runtime are, by default beside this file, and whether WebGPU may
+ * be used where there is one. That fetches a larger ONNX Runtime, so it is for pages with many or large pictures.
+ * @param {{models?: string | URL, runtime?: string | URL, webgpu?: boolean}} wanted
  */
-export function configure({ models, runtime }) {
-  if (models) addresses.models = new URL(models, document.baseURI).href;
-  if (runtime) addresses.runtime = new URL(runtime, document.baseURI).href;
+export function configure({ models, runtime, webgpu }) {
+  if (models) settings.models = new URL(models, document.baseURI).href;
+  if (runtime) settings.runtime = new URL(runtime, document.baseURI).href;
+  if (webgpu !== undefined) settings.webgpu = webgpu;
 }
 
 /**
@@ -67,7 +70,8 @@ export async function decode(source, { maxPixels = DEFAULT_MAX_PIXELS, onPreview
 }
 
 /**
- * Encode pixels as a .fin file. What is chosen and written is as good as Python's effort 1 to 6, without cells that repeat.
+ * Encode pixels as a .fin file. What is chosen and written is what Python's effort 1 to 6 does.
+ * The file has no ICC profile and no EXIF.
  * @param {{data: Uint8ClampedArray, width: number, height: number}} pixels such as an ImageData: RGBA, not premultiplied
  * @param {{quality?: number, model?: string}} [options] quality from 1 to 100; the model's name, by default the first
  * @returns {Promise<Uint8Array>} the bytes of the file
@@ -137,7 +141,7 @@ function ask(message, buffers) {
 
 function start() {
   const started = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-  started.postMessage(addresses);
+  started.postMessage(settings);
   started.onmessage = ({ data: { id, result, error } }) => {
     const { resolve, reject } = waiting.get(id);
     waiting.delete(id);

@@ -4,6 +4,7 @@
  * What runs the graphs: the part of onnxruntime-web that is used here.
  * @typedef {object} Runtime
  * @property {{create(bytes: Uint8Array, options?: object): Promise<any>}} InferenceSession
+ * @property {string[]} providers what may compute, the first that can
  * @property {new (type: "float32", data: Float32Array, shape: number[]) => any} Tensor
  */
 
@@ -42,7 +43,7 @@ export class FeatureMap {
  * @returns {Promise<any>} a session
  */
 export async function openSession(model, runtime, name) {
-  return runtime.InferenceSession.create(await model.file(name), { executionProviders: ["wasm"] });
+  return runtime.InferenceSession.create(await model.file(name), { executionProviders: runtime.providers });
 }
 
 /**

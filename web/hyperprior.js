@@ -4,7 +4,7 @@ import { FINOLA_LIMIT, LIMIT, ONE, clip, exactMix, rescale, round } from "./fixe
 import { Growth } from "./growth.js";
 import { Products } from "./products.js";
 import { cheaper, nearest } from "./quantizer.js";
-import { cellBefore, readRepeats, writeNoRepeats } from "./repeats.js";
+import { cellBefore, costOfRepeats, positionsOfCells, readRepeats, writeRepeats } from "./repeats.js";
 import { ResidualReader, ResidualWriter } from "./residuals.js";
 
 const PART_SITES = 8192; // positions that are coded together; part of the format
@@ -17,6 +17,11 @@ const ERROR_WEIGHT = 2.5; // an error counts for more than its square, because c
 /**
  * Where a layer reads the vectors: an offset on the grid, and how many channels of what stands there.
  * @typedef {{dy: number, dx: number, channels: number}} Reading
+ */
+
+/**
+ * What was chosen for a part of a coding step: `size` residuals and tables for each of its positions.
+ * @typedef {{sites: Int32Array, size: number, residuals: Int32Array, bins: Uint8Array}} Batch
  */
 
 export class Hyperprior {
@@ -68,7 +73,7 @@ export class Hyperprior {
   }
 
   /**
-   * Quantize and code vectors. No cell repeats.
+   * Quantize and code vectors.
    * @param {Float32Array} y (height, width, C)
    * @param {Float32Array} z the hyper vectors, (cells, C_hyper)
    * @param {{height: number, width: number}} grid
@@ -77,33 +82,66 @@ export class Hyperprior {
    * @returns {{hyper: Uint8Array, vectors: Uint8Array}} payloads
    */
   encode(y, z, grid, quality, price) {
-    const { channels, hyper_channels: hyperChannels } = this._profile;
-    const hyperSteps = row(this._array("hyper_step"), quality);
-    const ownBins = row(this._array("hyper_bin"), quality);
-    const residuals = Int32Array.from(z, (value, i) => nearest((value * ONE) / hyperSteps[i % hyperChannels]));
-    const hyper = new ResidualWriter(this._tables);
-    writeNoRepeats(hyper);
-    hyper.write(residuals, Uint8Array.from(residuals, (_, i) => ownBins[i % hyperChannels]));
-    const seeds = Float64Array.from(residuals, (value, i) =>
-      clip(value * hyperSteps[i % hyperChannels], -FINOLA_LIMIT, FINOLA_LIMIT),
-    );
+    const { channels, hyper_channels: hyperChannels, hyper_patch: patch } = this._profile;
+    const steps = row(this._array("hyper_step"), quality);
+    const hyper = Int32Array.from(z, (value, i) => nearest((value * ONE) / steps[i % hyperChannels]));
+    const seeds = Float64Array.from(hyper, (value, i) => clip(value * steps[i % hyperChannels], -FINOLA_LIMIT, FINOLA_LIMIT));
     const features = this._growth.grow(seeds, grid.height, grid.width);
-    const vectors = new ResidualWriter(this._tables);
     const errorWeight = price * ERROR_WEIGHT;
-    this._traverse(features, new Uint8Array(grid.height * grid.width), grid, quality, ({ step, sites, means, bins, steps }) => {
+    /** @type {Batch[]} */
+    const batches = [];
+    const code = ({ step, sites, means, bins, steps: own }) => {
       const size = step.stop - step.start;
-      const wanted = new Float64Array(bins.length);
-      for (let i = 0, at = 0; i < sites.length; i++) {
-        for (let c = 0; c < size; c++, at++) {
-          wanted[at] = (y[sites[i] * channels + step.start + c] * ONE - means[at]) / steps[c];
-        }
-      }
-      const prices = Float64Array.from(steps, (value) => errorWeight * (value / ONE) ** 2);
-      const chosen = cheaper(wanted, bins, prices, this._tables);
-      vectors.write(chosen, bins);
-      return chosen;
+      const wanted = Float64Array.from(bins, (_, at) => {
+        const c = at % size;
+        return (y[sites[(at - c) / size] * channels + step.start + c] * ONE - means[at]) / own[c];
+      });
+      const prices = Float64Array.from(own, (value) => errorWeight * (value / ONE) ** 2);
+      const residuals = cheaper(wanted, bins, prices, this._tables);
+      batches.push({ sites, size, residuals, bins });
+      return residuals;
+    };
+    const values = this._traverse(features, new Uint8Array(grid.height * grid.width), grid, quality, code);
+    const repeats = this._repeats(hyper, batches, values, grid, quality);
+    const vectors = new ResidualWriter(this._tables);
+    const repeated = positionsOfCells(repeats, grid, patch);
+    for (const batch of batches) writeBatch(vectors, batch, repeated);
+    return { hyper: this._writeHyper(hyper, repeats, quality), vectors: vectors.finish() };
+  }
+
+  /** The cells that may repeat: what they say is what the cell before them says; none where telling so costs more. */
+  _repeats(hyper, batches, values, grid, quality) {
+    const { hyper_channels: channels, hyper_patch: patch } = this._profile;
+    const columns = Math.ceil(grid.width / patch);
+    const repeats = Uint8Array.from({ length: hyper.length / channels }, (_, cell) => {
+      const before = cellBefore(cell, columns) * channels;
+      const own = hyper.subarray(cell * channels, (cell + 1) * channels);
+      return Number(own.every((value, i) => value === (before < 0 ? 0 : hyper[before + i])));
     });
-    return { hyper: hyper.finish(), vectors: vectors.finish() };
+    for (const { sites, size, residuals } of batches) {
+      residuals.forEach((residual, i) => {
+        if (!residual) return;
+        const site = sites[Math.floor(i / size)];
+        repeats[Math.floor(Math.floor(site / grid.width) / patch) * columns + Math.floor((site % grid.width) / patch)] = 0;
+      });
+    }
+    const bins = row(this._array("hyper_bin"), quality);
+    const saved = hyper.reduce(
+      (sum, value, i) => sum + (repeats[Math.floor(i / channels)] ? this._tables.bits(value, bins[i % channels]) : 0),
+      0,
+    );
+    const pays = saved > costOfRepeats(repeats) && values.every((value) => Math.abs(value) < LIMIT);
+    return pays ? repeats : new Uint8Array(repeats.length);
+  }
+
+  _writeHyper(hyper, repeats, quality) {
+    const { hyper_channels: channels } = this._profile;
+    const told = hyper.filter((_, i) => !repeats[Math.floor(i / channels)]);
+    const bins = row(this._array("hyper_bin"), quality);
+    const writer = new ResidualWriter(this._tables);
+    writeRepeats(writer, repeats);
+    writer.write(told, Uint8Array.from(told, (_, i) => bins[i % channels]));
+    return writer.finish();
   }
 
   /**
@@ -149,10 +187,7 @@ export class Hyperprior {
         seeds.copyWithin(at, before, before + channels);
       }
     }
-    const repeated = new Uint8Array(height * width);
-    for (let i = 0; i < repeated.length; i++) {
-      repeated[i] = repeats[Math.floor(Math.floor(i / width) / patch) * columns + Math.floor((i % width) / patch)];
-    }
+    const repeated = positionsOfCells(repeats, { height, width }, patch);
     return { features: this._growth.grow(seeds, height, width), repeated };
   }
 
@@ -218,6 +253,12 @@ export class Hyperprior {
     products.linear(step.scale, rooms.first, rooms.scale, count);
     return { mean: rooms.mean, scale: rooms.scale, stride: Math.ceil((step.stop - step.start) / 4) * 4 };
   }
+}
+
+/** Code what a coding step has at the positions whose cells do not repeat. */
+function writeBatch(writer, { sites, size, residuals, bins }, repeated) {
+  const isCoded = (_, i) => !repeated[sites[Math.floor(i / size)]];
+  writer.write(residuals.filter(isCoded), bins.filter(isCoded));
 }
 
 /** One coding step with its layers. */

@@ -137,6 +137,15 @@ export class ResidualWriter {
     this._encoder.encode(new Uniform(size), symbol);
   }
 
+  /**
+   * Flags, of which a share of frequency / 2^24 is expected to be true.
+   * @param {ArrayLike<number>} flags of 0 and 1 @param {number} frequency
+   */
+  writeFlags(flags, frequency) {
+    const table = new Table([TOTAL - frequency, frequency]);
+    for (let i = 0; i < flags.length; i++) this._encoder.encode(table, flags[i]);
+  }
+
   /** The payload. @returns {Uint8Array} */
   finish() {
     return this._encoder.finish();

@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 
 from finola_codec import decode, encode
-from finola_codec.container import ALPHA, ICC, LAYER, pack, unpack
+from finola_codec.container import ALPHA, LAYER, pack, unpack
+from finola_codec.runtime.model import Model
 from tests.conftest import psnr
 from tests.golden.make import FOLDER, HASHES, MODELS
+from tests.web.conftest import Expected, pixels
 
 EXPECTED = json.loads(HASHES.read_text())
-TIMEOUT = 120  # seconds; only a hang takes so long
 
 DECODE = """
 const done = arguments[arguments.length - 1];
@@ -43,28 +44,6 @@ const done = arguments[arguments.length - 1];
   return fingerprint(data, await models.find(unpack(data).header.modelId));
 })().then(done, (error) => done(`${error.name}: ${error.message}`));
 """
-ELEMENT = """
-const done = arguments[arguments.length - 1];
-import("/fin-img.js").then(() => {
-  const image = document.createElement("fin-img");
-  for (const [name, value] of Object.entries(arguments[0])) image.setAttribute(name, value);
-  const tell = (event) => done([event.type, event.message ?? "", image.naturalWidth, image.complete]);
-  image.addEventListener("load", tell);
-  image.addEventListener("error", tell);
-  document.body.replaceChildren(image);
-});
-"""
-
-
-@pytest.fixture(scope="module")
-def page(browser: Any, address: str) -> Any:
-    browser.set_script_timeout(TIMEOUT)
-    browser.get(f"{address}/golden/")
-    return browser
-
-
-def pixels(picture: Image.Image) -> np.ndarray:
-    return np.asarray(picture.convert("RGBA")).astype(int)
 
 
 def decoded(page: Any, path: str) -> tuple[str, np.ndarray]:
@@ -83,11 +62,11 @@ def test_integers_are_those_of_the_hashes(page: Any, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(name for name in EXPECTED if not name.startswith(("extreme", "large"))))
-def test_pixels_are_within_one_level(page: Any, name: str) -> None:
-    expected = decode((FOLDER / name).read_bytes())
+def test_pixels_are_within_one_level(page: Any, expected: Expected, name: str) -> None:
+    picture = expected((FOLDER / name).read_bytes())
     mode, found = decoded(page, f"/golden/{name}")
-    assert mode == expected.mode
-    assert np.abs(found - pixels(expected)).max() <= 1
+    assert mode == picture.mode
+    assert np.abs(found - pixels(picture)).max() <= 1
 
 
 def layer(height: int, width: int, *, grey: bool, opaque: bool) -> np.ndarray:
@@ -108,10 +87,10 @@ def webp(rgba: np.ndarray, **options: Any) -> bytes:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["medium.finola-base.fin", "grey.finola-base.fin", "transparent.finola-256.fin"])
 @pytest.mark.parametrize("alone", [False, True])
-def test_a_layer_replaces_pixels_exactly(page: Any, site: Path, name: str, alone: bool) -> None:
+def test_a_layer_replaces_pixels_exactly(page: Any, site: Path, expected: Expected, name: str, alone: bool) -> None:
     data = (FOLDER / name).read_bytes()
     header, chunks = unpack(data)
-    expected = pixels(decode(data))
+    below = pixels(expected(data))
     rgba = layer(header.height, header.width, grey=header.mode == "L", opaque=alone)
     if alone:
         chunks = {kind: chunks[kind] for kind in chunks if kind > LAYER or kind == 3}
@@ -119,8 +98,8 @@ def test_a_layer_replaces_pixels_exactly(page: Any, site: Path, name: str, alone
     _, found = decoded(page, "/layer.fin")
     there = rgba[..., 3] == 255
     assert (found[there][:, :3] == rgba[there][:, :3]).all()
-    assert (found[..., 3] == expected[..., 3]).all()
-    assert np.abs(found[~there] - expected[~there]).max(initial=0) <= 1
+    assert (found[..., 3] == below[..., 3]).all()
+    assert np.abs(found[~there] - below[~there]).max(initial=0) <= 1
 
 
 @pytest.mark.slow
@@ -140,22 +119,6 @@ def test_a_layer_that_is_not_one_is_refused(page: Any, site: Path) -> None:
         assert isinstance(found, str)
         assert found.startswith("FormatError: the layer")
         assert reason in found
-
-
-@pytest.mark.slow
-def test_the_colours_of_a_profile_are_shown(page: Any, site: Path) -> None:
-    from PIL import ImageCms
-
-    header, chunks = unpack((FOLDER / "medium.finola-base.fin").read_bytes())
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    (site / "profile.fin").write_bytes(pack(header, chunks | {ICC: profile}))
-    assert page.execute_async_script(ELEMENT, {"src": "/profile.fin", "alt": ""})[0] == "load"
-    fetch = """
-        const done = arguments[0], shown = document.querySelector("fin-img").shadowRoot.querySelector("img");
-        fetch(shown.src).then((r) => r.arrayBuffer()).then((b) => done(Array.from(new Uint8Array(b))));"""
-    png = Image.open(io.BytesIO(bytes(page.execute_async_script(fetch))))
-    assert png.info["icc_profile"] == profile
-    assert np.abs(pixels(png) - pixels(decode((FOLDER / "medium.finola-base.fin").read_bytes()))).max() <= 1
 
 
 ENCODE = """
@@ -187,47 +150,43 @@ def test_python_decodes_what_the_browser_encodes(page: Any, photo: Image.Image, 
     coded = [sum(len(c) for kind, c in unpack(d)[1].items() if kind != ALPHA) for d in (data, python)]
     level = psnr(source.convert("RGB"), found.convert("RGB"))
     difference = level - psnr(source.convert("RGB"), decode(python).convert("RGB"))
-    assert 0.97 < coded[0] / coded[1] < 1.03
-    assert abs(difference) < 0.1
+    assert 0.997 < coded[0] / coded[1] < 1.003  # the vectors differ by what float32 rounds
+    assert abs(difference) < 0.01
+
+
+WITH_WEBGPU = """
+const done = arguments[0];
+(async () => {
+  const { configure, decode } = await import("/finola-codec.js?webgpu"); // another instance, with a worker of its own
+  configure({ webgpu: true });
+  const { width } = await decode(await fetch("/golden/small.finola-base.fin"));
+  return [width, Boolean(await navigator.gpu?.requestAdapter())];
+})().then(done, (error) => done(`${error.name}: ${error.message}`));
+"""
 
 
 @pytest.mark.slow
-def test_the_element_loads_a_picture(page: Any) -> None:
-    source = {"src": "/golden/medium.finola-base.fin", "alt": "An astronaut", "width": "100"}
-    assert page.execute_async_script(ELEMENT, source) == ["load", "", 301, True]
-    shown = "const i = document.querySelector('fin-img').shadowRoot.querySelector('img');"
-    assert page.execute_script(f"{shown} return [i.alt, i.naturalWidth, i.width]") == ["An astronaut", 301, 100]
+def test_without_an_adapter_webgpu_is_not_used(page: Any) -> None:
+    width, has_adapter = page.execute_async_script(WITH_WEBGPU)
+    assert width == decode((FOLDER / "small.finola-base.fin").read_bytes()).width
+    if has_adapter:
+        pytest.skip("this browser has an adapter, so WebGPU was used")
 
 
 @pytest.mark.slow
-def test_what_cannot_be_decoded_ends_in_an_error_event(page: Any, site: Path) -> None:
-    data = bytearray((FOLDER / "small.finola-base.fin").read_bytes())
-    (site / "cut.fin").write_bytes(data[:400])
-    data[-100] ^= 1
-    (site / "damaged.fin").write_bytes(data)
-    for path, reason in (
-        ("/damaged.fin", "the vectors chunk is damaged: its checksum does not match"),
-        ("/cut.fin", "truncated within the vectors chunk"),
-        ("/absent.fin", "404"),
-        ("/models/index.json", "not a .fin file"),
-    ):
-        event, message, width, complete = page.execute_async_script(ELEMENT, {"src": path, "alt": ""})
-        assert (event, width, complete) == ("error", 0, True)
-        assert reason in message
+def test_a_flat_picture_takes_as_little_as_in_python(page: Any) -> None:
+    source = Image.new("RGB", (640, 384), "white")
+    rgba = base64.b64encode(pixels(source).astype(np.uint8).tobytes()).decode()
+    data = bytes(page.execute_async_script(ENCODE, rgba, *source.size, {"quality": 1, "model": "finola-base"}))
+    python = encode(source, 1)
+    assert abs(len(data) - len(python)) <= 8
+    assert abs(psnr(decode(data), source) - psnr(decode(python), source)) < 0.1
 
 
 @pytest.mark.slow
-def test_the_page_encodes_and_compares(browser: Any, address: str, photo: Image.Image, tmp_path: Path) -> None:
-    source = tmp_path / "cat.png"
-    photo.crop((100, 40, 260, 160)).save(source)
-    browser.get(f"{address}/index.html")
-    browser.find_element("id", "files").send_keys(str(source))
-    script = """
-        const done = arguments[0];
-        const wait = () => document.body.dataset.ready ? done(document.body.innerText) : setTimeout(wait, 50);
-        wait();"""
-    text = browser.execute_async_script(script)
-    assert "160 x 120" in text
-    assert "PSNR of .fin" in text
-    assert "PSNR of JPEG" in text
-    assert browser.find_element("id", "status").text == ""
+def test_integers_for_weights_cost_little(compact_models: dict[str, Model], photo: Image.Image) -> None:
+    for model in compact_models.values():
+        for quality in (30, 90):
+            data = encode(photo, quality, model=model.name)
+            whole, compact = (psnr(photo, decode(data, model=m)) for m in (model.name, model))
+            assert compact > whole - 0.3

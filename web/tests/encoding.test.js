@@ -64,3 +64,22 @@ for (const [name, height, width] of [["finola-base", 5, 6], ["finola-256", 1, 2]
     prior.decode(coarse.hyper, coarse.vectors, { height, width }, 100);
   });
 }
+
+test("cells that say what the one before them says take next to nothing", async () => {
+  const model = await openModel("finola-base");
+  const prior = await model.prior();
+  const { channels, hyper_channels: hyperChannels, hyper_patch: patch } = model.profile;
+  const grid = { height: 8 * patch, width: 8 * patch };
+  const z = new Float32Array(64 * hyperChannels);
+  // What the prior expects, so that all residuals are zero.
+  const expected = () => {
+    const { hyper } = prior.encode(new Float32Array(64 * patch ** 2 * channels), z, grid, 1, 1);
+    return Float32Array.from(prior.decode(hyper, new Uint8Array(0), grid, 1, true), (value) => value / 4096);
+  };
+  const flat = prior.encode(expected(), z, grid, 1, 1);
+  z[5 * hyperChannels] = 40; // and so two cells cannot repeat: this one and the one after it
+  const marked = prior.encode(expected(), z, grid, 1, 1);
+  assert.ok(flat.hyper.length + flat.vectors.length < 40, `${flat.hyper.length} + ${flat.vectors.length} bytes`);
+  assert.ok(marked.hyper.length > flat.hyper.length);
+  for (const { hyper, vectors } of [flat, marked]) prior.decode(hyper, vectors, grid, 1);
+});
