@@ -123,8 +123,8 @@ def unpack_alpha(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
         raise FormatError(f"the alpha plane is damaged: {error}") from error
 
 
-def pack_layer(layer: NDArray[np.uint8]) -> bytes:
-    """Write a layer (H, W, 4) of RGBA pixels losslessly, as a WebP file.
+def pack_layer(layer: NDArray[np.uint8], quick: bool = False) -> bytes:
+    """Write a layer (H, W, 4) of RGBA pixels losslessly, as a WebP file; a ``quick`` one is some 2 % larger.
 
     Raises :class:`ImageError` for a side longer than WebP allows.
     """
@@ -132,7 +132,8 @@ def pack_layer(layer: NDArray[np.uint8]) -> bytes:
         height, width = layer.shape[:2]
         raise ImageError(f"{width} x {height} pixels: lossless pictures have sides of {MAX_LAYER_SIDE} pixels at most")
     out = io.BytesIO()
-    Image.fromarray(layer, "RGBA").save(out, "WEBP", lossless=True, quality=100, method=6, exact=False)
+    effort = {"quality": 75, "method": 4} if quick else {"quality": 100, "method": 5}  # method 6: 10 times as long
+    Image.fromarray(layer, "RGBA").save(out, "WEBP", lossless=True, exact=False, **effort)
     return out.getvalue()
 
 
