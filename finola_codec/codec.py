@@ -75,7 +75,7 @@ def encode(
     extras = _extras(planes)
     if lossless or layer == "only":
         return _lossless(model, planes, extras)
-    search = Search(planes.pixels) if layer == "auto" and effort else None
+    search = Search(planes.pixels, model.profile.block) if layer == "auto" and effort else None
 
     def attempt(quality: int) -> _Encoded:
         return _encode(model, planes, extras, quality, effort, search)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -22,6 +23,13 @@ from finola_codec.runtime.model import DEFAULT_MODEL, load_model
 @click.option("--target-bytes", type=click.IntRange(min=1), help="The best quality within it.")
 @click.option("--target-psnr", type=options.POSITIVE, help="The fewest bytes that reach it, dB.")
 @click.option("--lossless", is_flag=True, help="Keep every pixel exactly, as lossless WebP within the .fin file.")
+@click.option(
+    "--layer",
+    type=click.Choice(codec.LAYERS),
+    default="auto",
+    show_default=True,
+    help="Text and graphics as a lossless layer: where it pays, never, or as --lossless.",
+)
 @options.effort
 @options.force
 @options.threads
@@ -35,6 +43,7 @@ def encode(
     target_bytes: int | None,
     target_psnr: float | None,
     lossless: bool,
+    layer: Literal["auto", "off", "only"],
     effort: int,
     force: bool,
     threads: int,
@@ -45,7 +54,8 @@ def encode(
     IN is a picture in any format that Pillow reads, or - for standard input; OUT a file, or - for standard
     output. With --out-dir, any number of pictures and folders; a.png becomes a.fin.
     """
-    if sum(goal is not None for goal in (quality, target_bpp, target_bytes, target_psnr, lossless or None)) > 1:
+    exact = lossless or layer == "only" or None
+    if sum(goal is not None for goal in (quality, target_bpp, target_bytes, target_psnr, exact)) > 1:
         raise click.UsageError("give one of --quality, --target-bpp, --target-bytes, --target-psnr and --lossless")
     load_model(model, threads)  # an unknown one is refused before any file is read
     work = _Encoding(
@@ -54,7 +64,7 @@ def encode(
         target_bpp,
         target_bytes,
         target_psnr,
-        lossless,
+        "only" if lossless else layer,
         effort,
         force,
         out_dir is not None,
@@ -70,7 +80,7 @@ class _Encoding:
     target_bpp: float | None
     target_bytes: int | None
     target_psnr: float | None
-    lossless: bool
+    layer: Literal["auto", "off", "only"]
     effort: int
     force: bool
     make_folder: bool
@@ -90,7 +100,7 @@ class _Encoding:
                 target_bpp=self.target_bpp,
                 target_bytes=self.target_bytes,
                 target_psnr=self.target_psnr,
-                lossless=self.lossless,
+                layer=self.layer,
                 max_pixels=self.max_pixels,
             )
         files.write(target, encoded, self.force, self.make_folder)

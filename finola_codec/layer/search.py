@@ -76,10 +76,13 @@ class _Candidate:
 
 
 class Search:
-    """The search for a picture's layer, at any number of qualities."""
+    """The search for a picture's layer, at any number of qualities.
 
-    def __init__(self, pixels: Pixels) -> None:
-        self._pixels = pixels
+    ``side`` is how many pixels a C-vector covers in each direction, a multiple of that of a block.
+    """
+
+    def __init__(self, pixels: Pixels, side: int) -> None:
+        self._pixels, self._side = pixels, side
         self._height, self._width = pixels.shape[:2]
 
     @cached_property
@@ -109,7 +112,7 @@ class Search:
                 least, best = bits, Choice(None, exact, self._pixels)
         mixture = self._mixture(plain, alone, weight, GAIN * least)
         if mixture is not None:
-            below = again(fill(self._pixels, mixture.covered), _owned(mixture.covered, plain.bits.shape))
+            below = again(fill(self._pixels, mixture.covered), self._free(mixture.covered))
             pixels = np.where(mixture.covered[:, :, None], mixture.layer[:, :, :3], below.pixels)
             if 8 * (below.size + mixture.size) + weight * float(_squared(self._pixels, pixels).sum()) < least:
                 best = Choice(below.payloads, mixture.layer, pixels)
@@ -163,13 +166,17 @@ class Search:
         bits = plain.bits.astype(np.float64)
         bits += (8 * plain.size - bits.sum()) / bits.size
         rows, columns = self._survey.colours.shape
-        side = -(-rows // bits.shape[0])  # blocks that a C-vector covers
+        side = self._side // blocks.SIDE
         return blocks.widen(bits, rows, columns, side) / side**2
 
     def _tidied(self, candidate: _Candidate, weight: float) -> _Candidate:
         """Return the candidate with tidier pixels, if they cost less."""
         tidier = tidy(candidate.indexed, self._pixels, weight, candidate.scale)
         return min(candidate, _Candidate(self._pixels, tidier, candidate.mask), key=lambda c: c.cost(weight))
+
+    def _free(self, covered: Mask) -> Mask:
+        """Say of which C-vectors (h, w) all pixels are covered."""
+        return blocks.sums((~covered).astype(np.float64), self._side) == 0
 
     def _widened(self, mask: Mask) -> Mask:
         return blocks.widen(mask, self._height, self._width)
@@ -184,9 +191,3 @@ def _squared(a: Pixels, b: Pixels) -> Floats:
     """The squared error (H, W), summed over channels."""
     difference = a.astype(np.int32) - b
     return (difference * difference).sum(2).astype(np.float64)
-
-
-def _owned(covered: Mask, grid: tuple[int, ...]) -> Mask:
-    """Which C-vectors of a grid (h, w) have nothing but covered pixels."""
-    side = max(-(-size // count) for size, count in zip(covered.shape, grid, strict=True))
-    return blocks.sums((~covered).astype(np.float64), side) == 0
