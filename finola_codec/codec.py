@@ -54,8 +54,8 @@ def encode(
     "only" is the same as ``lossless``.
 
     Raises :class:`ConfigError` for a quality, effort or layer out of range, for two targets, and for a target that
-    makes no sense or that no quality meets; :class:`LimitError` for a picture that :func:`decode` would refuse under the same
-    ``max_pixels``; :class:`ImageError` for a picture without pixels; :class:`ModelError` for an unknown model.
+    makes no sense or that no quality meets; :class:`LimitError` for a picture that :func:`decode` would refuse under
+    the same ``max_pixels``; :class:`ImageError` for a picture without pixels; :class:`ModelError` for an unknown model.
 
     >>> import skimage.data
     >>> cat = Image.fromarray(skimage.data.cat())

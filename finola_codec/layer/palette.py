@@ -1,4 +1,4 @@
-"""Merging colours: entropy-constrained vector quantization of a picture's colours, to as few as its quality pays for."""
+"""Merging colours by entropy-constrained vector quantization, to as few as a picture's quality pays for."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
 
 
 def bad_endings(data: bytes) -> list[bytes]:
-    """Copies with valid checksums, of which a payload lacks its last word, or all, or a range-coded has one too many."""
+    """Copies with valid checksums, in which a payload lacks its last word, or all, or a range-coded has one more."""
     header, chunks = unpack(data)
     found = []
     for kind in {HYPER, VECTORS, LAYER} & chunks.keys():
