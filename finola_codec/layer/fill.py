@@ -20,15 +20,14 @@ def fill(pixels: Pixels, covered: Mask) -> Pixels:
 
 def _pull(total: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
     """The colours (H, W, 3) of a level of the pyramid: its own where it has any, elsewhere those of the next."""
-    own: NDArray[np.float32] = total / np.maximum(weight, 1e-6)[:, :, None]
+    own = (total / np.maximum(weight, 1e-6)[:, :, None]).astype(np.float32, copy=False)
     if weight.all() or max(weight.shape) == 1:
         return own
     coarse = _pull(_halved(total), _halved(weight[:, :, None])[:, :, 0])
     height, width = weight.shape
     finer = _smooth(coarse.repeat(2, 0).repeat(2, 1)[:height, :width])
     share = np.minimum(weight, 1)[:, :, None]
-    mixed: NDArray[np.float32] = share * own + (1 - share) * finer
-    return mixed
+    return (share * own + (1 - share) * finer).astype(np.float32, copy=False)
 
 
 def _halved(plane: NDArray[np.float32]) -> NDArray[np.float32]:
