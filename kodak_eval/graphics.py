@@ -160,7 +160,7 @@ def report(results: Path) -> None:
         print(f"\n**{title}**, bits in percent of the other codec's, mean of each kind and its worst picture:\n")
         print("| kind | pictures | AVIF 4:4:4 | WebP | JPEG XL |\n| --- | --- | --- | --- | --- |")
         for kind in (*KINDS, ""):
-            images = [i for i in PICTURES if i.startswith(kind) and len(found[test][i]) > 1]
+            images = [i for i in PICTURES if i.startswith(kind) and len(found[test][i]) > 1 and found[LOSSLESS][i]]
             cells = [_cell([ratio(found[test][i], found[a][i]) for i in images]) for a in ("avif", "webp", "jxl")]
             print(f"| {kind or '**all**'} | {len(images)} | {' | '.join(cells)} |")
     print("\n**Lossless files**, bits in percent of the other codec's:\n")
