@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,15 @@ from finola_codec.entropy.exact import Payloads
 from finola_codec.entropy.fixed import Integers
 from finola_codec.errors import ConfigError, FormatError, ModelError, how_to_install
 from finola_codec.images import Planes
+from finola_codec.layer import Choice, Learned, Search
+from finola_codec.layer.palette import Mask
 from finola_codec.metadata import Metadata
 from finola_codec.quality import QUALITIES
 from finola_codec.runtime.model import DEFAULT_MODEL, Model, find_model, load_model
 
-DEFAULT_EFFORT, MAX_EFFORT = 5, 9
-REFINEMENTS = {7: 2, 8: 5, 9: 12}  # the iterations of gradient descent at each of these efforts
+EFFORTS, DEFAULT_EFFORT, LAYER_EFFORT = (0, 1, 5, 7, 8, 9, 10), 5, 5
+LAYERS = ("auto", "off", "only")
+REFINEMENTS = {7: 2, 8: 5, 9: 12, 10: 40}  # the iterations of gradient descent at each of these efforts
 
 
 def encode(
@@ -36,6 +40,7 @@ def encode(
     target_bytes: int | None = None,
     target_psnr: float | None = None,
     lossless: bool = False,
+    layer: Literal["auto", "off", "only"] = "auto",
     strip: bool = False,
     max_pixels: int | None = container.DEFAULT_MAX_PIXELS,
 ) -> bytes:
@@ -43,13 +48,20 @@ def encode(
 
     ``quality`` runs from 1 to 100. Instead of it one target may be given: ``target_bpp`` (bits per pixel) or
     ``target_bytes`` for the best quality that does not exceed it, ``target_psnr`` (dB, RGB) for the lowest
-    quality that reaches it. ``effort`` 0 rounds, 1 to 6 choose every number by what it costs and brings, 7 to 9 also
-    refine the vectors by gradient descent (2, 5 and 12 iterations; they need the extra ``[train]``). A ``lossless``
-    file has every pixel exactly, as a layer of lossless WebP and no learned part: neither quality nor target applies.
+    quality that reaches it.
+
+    ``effort`` 0 rounds every number. 1 chooses it by what it costs and brings. 5 also looks for a layer. 7, 8, 9 and 10
+    also refine the vectors by gradient descent, 2, 5, 12 and 40 iterations; they need the extra ``[train]``.
+
+    A ``lossless`` file has every pixel exactly, as a layer of lossless WebP and no learned part: neither quality nor
+    target applies. Text, charts and other graphics may get such a layer over a part of the picture, or over all of
+    it, with colours merged as far as the quality pays for: where that is worth it (``layer`` "auto"), never ("off").
+    "only" is the same as ``lossless``.
+
     With ``strip``, EXIF, XMP and resolution are left out; the ICC profile, which says what the colours are, is not.
 
-    Raises :class:`ConfigError` for a quality or effort out of range, for two targets, and for a target that makes no
-    sense; :class:`TargetError` where no quality meets the target; :class:`LimitError` for a picture that
+    Raises :class:`ConfigError` for a quality, effort or layer out of range, for two targets, and for a target that
+    makes no sense; :class:`TargetError` where no quality meets the target; :class:`LimitError` for a picture that
     :func:`decode` would refuse under the same ``max_pixels``; :class:`ImageError` for a picture without pixels;
     :class:`ModelError` for an unknown model.
 
@@ -60,18 +72,22 @@ def encode(
     True
     """
     _check_whole("quality", quality, 1, QUALITIES)
-    _check_whole("effort", effort, 0, MAX_EFFORT)
+    if effort not in EFFORTS:
+        raise ConfigError(f"effort {effort!r} is none of {', '.join(map(str, EFFORTS))}")
+    if layer not in LAYERS:
+        raise ConfigError(f"layer {layer!r} is not one of {', '.join(LAYERS)}")
     _check_targets(target_bpp=target_bpp, target_bytes=target_bytes, target_psnr=target_psnr)
     model = model if isinstance(model, Model) else load_model(model)
     planes = images.to_planes(image)
     _check_limits(planes.pixels.shape[1], planes.pixels.shape[0], model, max_pixels)
     del image  # frees the picture's memory where the caller keeps no reference
     extras = _extras(planes, strip)
-    if lossless:
+    if lossless or layer == "only":
         return _lossless(model, planes, extras)
+    search = Search(planes.pixels, model.profile.block) if layer == "auto" and effort >= LAYER_EFFORT else None
 
     def attempt(quality: int) -> _Encoded:
-        return _encode(model, planes, extras, quality, effort)
+        return _encode(model, planes, extras, quality, effort, search)
 
     pixels = planes.pixels.shape[0] * planes.pixels.shape[1]
     if target_bpp is not None:
@@ -79,7 +95,7 @@ def encode(
     if target_bytes is not None:
         return targets.largest_within(lambda q: attempt(q).data, target_bytes)
     if target_psnr is not None:
-        return targets.first_reaching(lambda q: _with_psnr(model, planes, attempt(q)), target_psnr)
+        return targets.first_reaching(lambda q: _with_psnr(planes, attempt(q)), target_psnr)
     return attempt(quality).data
 
 
@@ -199,41 +215,85 @@ def _lossless(model: Model, planes: Planes, extras: dict[int, bytes]) -> bytes:
 @dataclass(frozen=True)
 class _Encoded:
     data: bytes
-    payloads: Payloads
-    quality: int
+    decoded: Callable[[], NDArray[np.uint8]]  # the pixels (H, W, 3) that the data decodes to
 
 
-def _encode(model: Model, planes: Planes, extras: dict[int, bytes], quality: int, effort: int) -> _Encoded:
+def _encode(
+    model: Model, planes: Planes, extras: dict[int, bytes], quality: int, effort: int, search: Search | None
+) -> _Encoded:
     height, width = planes.pixels.shape[:2]
-    y = model.pixels.analyse(planes.pixels, quality)
+    if search is not None and search.worthwhile:
+        choice = _choose(model, planes.pixels, quality, effort, search)
+    else:
+        choice = Choice(_payloads(model, planes.pixels, quality, effort), None, None)
+
+    def decoded() -> NDArray[np.uint8]:
+        if choice.pixels is not None:
+            return choice.pixels
+        assert choice.learned is not None
+        return model.pixels.synthesise(choice.learned.y, quality, height, width)
+
+    chunks = {} if choice.learned is None else _chunks(choice.learned)
+    if choice.layer is not None:
+        chunks[LAYER] = images.pack_layer(choice.layer, method=6 if effort in REFINEMENTS else 5)
+    header = Header(model.id, width, height, planes.mode, quality)
+    return _Encoded(container.pack(header, chunks | extras), decoded)
+
+
+def _choose(model: Model, pixels: NDArray[np.uint8], quality: int, effort: int, search: Search) -> Choice:
+    """Encode with and without a layer, and keep what costs less."""
+
+    def learned(pixels: NDArray[np.uint8], free: Mask | None = None) -> Learned:
+        bits = np.zeros(model.pixels.grid(*pixels.shape[:2]), np.float32)
+        payloads = _payloads(model, pixels, quality, effort, free, bits)
+        size = sum(map(len, _chunks(payloads).values()))
+        return Learned(payloads, size, model.pixels.synthesise(payloads.y, quality, *pixels.shape[:2]), bits)
+
+    return search.choose(learned(pixels), model.lagrangian(quality) / 3, learned)
+
+
+def _payloads(
+    model: Model,
+    pixels: NDArray[np.uint8],
+    quality: int,
+    effort: int,
+    free: Mask | None = None,
+    bits: NDArray[np.float32] | None = None,
+) -> Payloads:
+    y = model.pixels.analyse(pixels, quality)
     price = model.price(quality) if effort else None
     if effort in REFINEMENTS:
-        y, price = _refined(model, planes.pixels, y, quality, REFINEMENTS[effort])
+        y, price = _refined(model, pixels, y, quality, REFINEMENTS[effort], free)
     z = model.pixels.hyper(y, quality)
     in_place = y.view(np.int32)  # large pictures would not fit twice
-    payloads = model.prior.encode(y, z, quality, price, out=in_place)
+    return model.prior.encode(y, z, quality, price, free, out=in_place, bits=bits)
+
+
+def _chunks(payloads: Payloads) -> dict[int, bytes]:
     chunks = {HYPER: payloads.hyper, VECTORS: payloads.vectors}
     if checks := container.checks(payloads.vectors):
         chunks[CHECKS] = checks
-    header = Header(model.id, width, height, planes.mode, quality)
-    return _Encoded(container.pack(header, chunks | extras), payloads, quality)
+    return chunks
 
 
 def _refined(
-    model: Model, pixels: NDArray[np.uint8], y: NDArray[np.float32], quality: int, iterations: int
+    model: Model,
+    pixels: NDArray[np.uint8],
+    y: NDArray[np.float32],
+    quality: int,
+    iterations: int,
+    free: Mask | None,
 ) -> tuple[NDArray[np.float32], float]:
     """Return refined vectors, and the price of an error that they are coded with."""
     try:
         from finola_codec.nn.refine import refine  # the one place where encoding may need torch
     except ModuleNotFoundError as error:
-        raise ConfigError(f"effort 7 to 9 need {error.name}: {how_to_install('train')}") from error
-    return refine(model, pixels, y, quality, iterations)
+        raise ConfigError(f"efforts of 7 and more need {error.name}: {how_to_install('train')}") from error
+    return refine(model, pixels, y, quality, iterations, free)
 
 
-def _with_psnr(model: Model, planes: Planes, encoded: _Encoded) -> tuple[float, bytes]:
-    height, width = planes.pixels.shape[:2]
-    decoded = model.pixels.synthesise(encoded.payloads.y, encoded.quality, height, width)
-    error = np.mean((planes.pixels.astype(np.float32) - decoded) ** 2, dtype=np.float64)
+def _with_psnr(planes: Planes, encoded: _Encoded) -> tuple[float, bytes]:
+    error = np.mean((planes.pixels.astype(np.float32) - encoded.decoded()) ** 2, dtype=np.float64)
     return float(10 * np.log10(255**2 / max(error, 1e-10))), encoded.data
 
 

@@ -83,8 +83,10 @@ def unpack_alpha(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
         raise FormatError(f"the alpha plane is damaged: {error}") from error
 
 
-def pack_layer(layer: NDArray[np.uint8]) -> bytes:
+def pack_layer(layer: NDArray[np.uint8], method: int = 6) -> bytes:
     """Write a layer (H, W, 4) of RGBA pixels losslessly, as a WebP file.
+
+    ``method`` is libwebp's. Of graphics, 5 takes a tenth of the time of 6 for 3 % more bytes, 4 for some 5 % more.
 
     Raises :class:`ImageError` for a side longer than WebP allows.
     """
@@ -92,7 +94,8 @@ def pack_layer(layer: NDArray[np.uint8]) -> bytes:
         height, width = layer.shape[:2]
         raise ImageError(f"{width} x {height} pixels: lossless pictures have sides of {MAX_LAYER_SIDE} pixels at most")
     out = io.BytesIO()
-    Image.fromarray(layer, "RGBA").save(out, "WEBP", lossless=True, quality=100, method=6, exact=False)
+    quality = 100 if method > 4 else 75
+    Image.fromarray(layer, "RGBA").save(out, "WEBP", lossless=True, exact=False, method=method, quality=quality)
     return out.getvalue()
 
 

@@ -6,7 +6,7 @@ import io
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 from finola_codec import codec, formats
 from finola_codec.container import DEFAULT_MAX_PIXELS
@@ -62,6 +62,7 @@ class Encoding:
     target_bytes: int | None = None
     target_psnr: float | None = None
     lossless: bool = False
+    layer: Literal["auto", "off", "only"] = "auto"
     strip: bool = False
     max_pixels: int = DEFAULT_MAX_PIXELS
     frame: int | None = None

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from finola_codec.cli import options
-from finola_codec.codec import DEFAULT_EFFORT, MAX_EFFORT
+from finola_codec.codec import DEFAULT_EFFORT
 from finola_codec.files import check_folder
 from finola_codec.runtime.model import DEFAULT_MODEL
 
@@ -27,9 +27,10 @@ from finola_codec.runtime.model import DEFAULT_MODEL
 @click.option(
     "--effort",
     "efforts",
-    type=click.IntRange(0, MAX_EFFORT),
+    type=options.EFFORT,
     multiple=True,
-    default=[DEFAULT_EFFORT],
+    callback=lambda context, parameter, values: tuple(map(int, values)),
+    default=[str(DEFAULT_EFFORT)],
     show_default=True,
     help="Of ours; repeatable.",
 )

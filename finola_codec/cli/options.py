@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from finola_codec.batch.work import Decoding, Encoding
-from finola_codec.codec import DEFAULT_EFFORT, MAX_EFFORT
+from finola_codec.codec import DEFAULT_EFFORT, EFFORTS, LAYERS
 from finola_codec.container import DEFAULT_MAX_PIXELS
 from finola_codec.formats import format_of
 from finola_codec.runtime.devices import DEVICES
@@ -47,12 +47,14 @@ FILE = click.Path(path_type=str, allow_dash=True)  # completed by the shell, and
 
 paths = click.argument("paths", nargs=-1, required=True, metavar="IN OUT | IN... --out-dir DIR", type=FILE)
 out_dir = click.option("--out-dir", type=click.Path(path_type=Path), help="Folder for the results; created if missing.")
+EFFORT = click.Choice(list(map(str, EFFORTS)))
 effort = click.option(
     "--effort",
-    type=click.IntRange(0, MAX_EFFORT),
-    default=DEFAULT_EFFORT,
+    type=EFFORT,
+    callback=lambda context, parameter, value: int(value),
+    default=str(DEFAULT_EFFORT),
     show_default=True,
-    help="0 rounds; from 1 rate-distortion optimised; 7 to 9 by gradient descent, with torch.",
+    help="0 rounds; 1 weighs bits against error; 5 looks for a layer too; 7 to 10 refine by gradient descent, with torch.",
 )
 force = click.option("--force", is_flag=True, help="Overwrite files that exist.")
 skip_existing = click.option("--skip-existing", is_flag=True, help="Leave files that exist, and do only the others.")
@@ -78,6 +80,7 @@ def encoding(command: Command) -> Command:
 
     @functools.wraps(command)
     def wrapped(*arguments: Any, quality: int | None, **given: Any) -> Any:
+        given["lossless"] = given["lossless"] or given["layer"] == "only"
         if sum(bool(goal) for goal in (quality, *(given[name] for name in GOALS[1:]))) > 1:
             raise click.UsageError("give one of --quality, --target-bpp, --target-bytes, --target-psnr and --lossless")
         fields = {name: given.pop(name) for name in Encoding.__dataclass_fields__ if name in given}
@@ -91,6 +94,13 @@ def encoding(command: Command) -> Command:
         click.option("--target-bytes", type=click.IntRange(min=1), help="The best quality within it."),
         click.option("--target-psnr", type=POSITIVE, help="The fewest bytes that reach it, dB."),
         click.option("--lossless", is_flag=True, help="Keep every pixel exactly, as lossless WebP within the file."),
+        click.option(
+            "--layer",
+            type=click.Choice(LAYERS),
+            default="auto",
+            show_default=True,
+            help="Text and graphics as a lossless layer: where it pays, never, or as --lossless.",
+        ),
         effort,
         click.option("--strip", is_flag=True, help="Leave out EXIF, XMP and resolution; the ICC profile stays."),
         click.option("--frame", type=click.IntRange(min=0), help="Which picture of a file of several, from 0 on."),

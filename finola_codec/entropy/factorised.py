@@ -68,12 +68,14 @@ class ExactFactorised:
         price: float | None = None,
         free: Mask | None = None,
         out: Integers | None = None,
+        bits: Floats | None = None,
     ) -> Payloads:
         """Quantize and code C-vectors ``y`` (h, w, C); there are no hyper vectors ``z``.
 
         With a ``price``, the bits that a squared error of one natural unit is worth, quantization is rate-distortion
         optimised. Tiles that are ``free`` (h, w) have residuals of zero. The decoded integers are written into
-        ``out`` (h, w, C) if it is given; it may share its memory with ``y``.
+        ``out`` (h, w, C) if it is given; it may share its memory with ``y``. What each tile takes is added to ``bits``
+        (h, w) if that is given.
         """
         writer = Writer(self._models)
         out = np.empty(y.shape, np.int32) if out is None else out
@@ -82,6 +84,8 @@ class ExactFactorised:
             writer.write(tile.activity, self._activity_bins)
             writer.write(tile.residuals, tile.bins)
             out[position] = self._values(tile.residuals, quality)
+            if bits is not None:
+                bits[position] += self._tables.bits(tile.residuals, tile.bins).sum()
         return Payloads(b"", writer.finish(), out)
 
     def count(self, y: Floats, z: Floats | None, quality: int, price: float) -> NDArray[np.int64]:

@@ -82,13 +82,15 @@ class ExactHyperprior:
         price: float | None = None,
         free: Mask | None = None,
         out: Integers | None = None,
+        bits: Floats | None = None,
     ) -> Payloads:
         """Quantize and code C-vectors ``y`` (h, w, C) and hyper vectors ``z`` (ceil(h/p), ceil(w/p), C_hyper).
 
         With a ``price``, the bits that a squared error of one natural unit is worth, each residual is the better of
         the nearest integer and the next one towards zero (rate-distortion optimised quantization). Where ``free``
         (h, w) is true, residuals are zero, and cells that are free everywhere repeat. The decoded integers are
-        written into ``out`` (h, w, C) if it is given; it may share its memory with ``y``.
+        written into ``out`` (h, w, C) if it is given; it may share its memory with ``y``. What the C-vector of each
+        position takes is added to ``bits`` (h, w) if that is given.
         """
         assert z is not None
         grid = (y.shape[0], y.shape[1])
@@ -105,6 +107,8 @@ class ExactHyperprior:
                 residual[free.ravel()[sites]] = 0
             writer.write(residual.ravel(), bins.ravel())
             busy[sites] |= residual.any(1)
+            if bits is not None:
+                bits.reshape(-1)[sites] += self._tables.bits(residual, bins).sum(1)
             return residual
 
         self._traverse(features, out, quality, cells.positions(must_repeat), write)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,42 +25,84 @@ RATE = 0.3
 CURVATURE = 0.85  # the curvature of half the squared pixel error, relative to that of the linear shortcut alone
 PRICE = 0.6  # an error of a refined vector costs this part of the usual price, because others make up for some of it
 
+_log = logging.getLogger(__name__)
+
 
 def refine(
-    model: Model, pixels: NDArray[np.uint8], y: NDArray[np.float32], quality: int, iterations: int
+    model: Model,
+    pixels: NDArray[np.uint8],
+    y: NDArray[np.float32],
+    quality: int,
+    iterations: int,
+    free: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.float32], float]:
     """Lower bits + lambda 255^2 MSE of a picture by ``iterations`` of proximal gradient descent on its C-vectors.
 
-    ``pixels`` (H, W, 3) and their vectors ``y`` (h, w, C) give refined vectors and the price of an error to code
-    them with. An iteration codes the vectors in earnest, rate-distortion optimised, which is the proximal step for the
-    bits; with the gradient g of half the pixels' squared error at the decoded vectors q, and its curvature c, a
-    decoder that were linear would want q - g / c decoded, and ``y`` goes RATE of the way there.
+    ``pixels`` (H, W, 3) and their vectors ``y`` (h, w, C) give the best vectors that were met, ``y`` itself among them,
+    and the price of an error to code them with. What is ``free`` (h, w) need not be coded.
+
+    An iteration codes the vectors in earnest, rate-distortion optimised, which is the proximal step for the bits; with
+    the gradient g of half the pixels' squared error at the decoded vectors q, and its curvature c, a decoder that
+    were linear would want q - g / c decoded, and ``y`` goes RATE of the way there.
     """
+    with _threads(model.threads):
+        usual, lower = model.price(quality), PRICE * model.price(quality)
+        curvature = CURVATURE / model.profile.unit**2
+        weight = model.lagrangian(quality) * 255**2 / 3  # bits for a squared error, pixels lying in [0, 1]
+        best, least, refined = (y, usual), np.inf, y.copy()
+        for iteration in range(-1, iterations + 1):
+            vectors, price = (y, usual) if iteration < 0 else (refined, lower)
+            payloads = model.prior.encode(vectors, model.pixels.hyper(vectors, quality), quality, price, free)
+            gradient, error = _gradients(model, pixels, to_real(payloads.y), quality)
+            cost = 8 * (len(payloads.hyper) + len(payloads.vectors)) + weight * error
+            _log.info("iteration %d of %d: %.0f bits of rate and distortion", max(0, iteration), iterations, cost)
+            if cost < least:
+                best, least = (vectors.copy(), price), cost
+            if iteration >= 0:
+                refined += RATE * (to_real(payloads.y) - gradient / curvature - refined)
+        return best
+
+
+def _gradients(
+    model: Model, pixels: NDArray[np.uint8], decoded: NDArray[np.float32], quality: int
+) -> tuple[NDArray[np.float32], float]:
+    """Differentiate half the pixels' squared error by the decoded C-vectors (h, w, C), and return that error too."""
     codec = _codec(model.folder)
-    price = PRICE * model.price(quality)
-    curvature = CURVATURE / codec.profile.unit**2
-    refined, block = y.copy(), codec.profile.block
-    for _ in range(iterations):
-        integers = model.prior.encode(refined, model.pixels.hyper(refined, quality), quality, price).y
-        for outer, inner, crop in windows(y.shape[0], y.shape[1], block, WINDOW, codec.profile.decoder_margin):
-            window = pixels[scaled(outer[0], block), scaled(outer[1], block)]
-            decoded = to_real(integers[outer])
-            wanted = decoded - _gradient(codec, window, decoded, position(quality)) / curvature
-            refined[inner] += RATE * (wanted[crop] - refined[inner])
-    return refined, price
+    block, where = codec.profile.block, position(quality)
+    found, error = np.empty_like(decoded), 0.0
+    for outer, inner, crop in windows(decoded.shape[0], decoded.shape[1], block, WINDOW, codec.profile.decoder_margin):
+        window = pixels[scaled(outer[0], block), scaled(outer[1], block)]
+        gradient, squared = _gradient(codec, window, decoded[outer], where)
+        found[inner] = gradient[crop]
+        error += float(squared[scaled(crop[0], block), scaled(crop[1], block)].sum(dtype=np.float64))
+    return found, error
 
 
 def _gradient(
     codec: Codec, window: NDArray[np.uint8], decoded: NDArray[np.float32], where: float
-) -> NDArray[np.float32]:
-    """Differentiate half the squared error of pixels (H, W, 3) in [0, 1] by the decoded C-vectors (h, w, C)."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Differentiate half the squared error of pixels (H, W, 3) in [0, 1] by the decoded C-vectors (h, w, C).
+
+    The squared error of every pixel (H, W) comes with it.
+    """
     height, width = window.shape[:2]
     mix = mix_of(torch.tensor([where]), codec.profile.anchors)
-    wanted = torch.from_numpy(window.astype(np.float32)).permute(2, 0, 1)[None] / 255 - 0.5
-    y = torch.from_numpy(decoded).permute(2, 0, 1)[None].contiguous().requires_grad_()
-    x = codec.synthesise(y, mix)[:, :, :height, :width]
-    (gradient,) = torch.autograd.grad((x - wanted).square().sum() / 2, y)
-    return gradient[0].permute(1, 2, 0).numpy()
+    wanted = torch.from_numpy(window.astype(np.float32)).permute(2, 0, 1)[None] / 255 - 0.5  # (1, 3, H, W)
+    y = torch.from_numpy(decoded.copy()).permute(2, 0, 1)[None].contiguous().requires_grad_()  # (1, C, h, w)
+    squared = (codec.synthesise(y, mix)[:, :, :height, :width] - wanted).square()
+    (gradient,) = torch.autograd.grad(squared.sum() / 2, y)
+    return gradient[0].permute(1, 2, 0).numpy(), squared.detach()[0].sum(0).numpy()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let torch use ``count`` CPU threads, or as many as before if it is 0."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @lru_cache(maxsize=2)

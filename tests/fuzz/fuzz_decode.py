@@ -21,7 +21,7 @@ from pathlib import Path
 
 from finola_codec import FinolaError, Model, decode, load_model
 from finola_codec.codec import salvage
-from finola_codec.container import HYPER, MODES, VECTORS, Header, pack, unpack
+from finola_codec.container import HYPER, LAYER, MODES, VECTORS, Header, pack, unpack
 
 MAX_SECONDS, MAX_MEGABYTES, MAX_BYTES = 2.0, 300, 2**16
 MAX_PIXELS = 2**19  # larger pictures cost what pictures of their size cost, which is no finding
@@ -55,12 +55,15 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
 
 
 def bad_endings(data: bytes) -> list[bytes]:
-    """Copies with valid checksums, of which a range-coded payload has a word too many, or lacks its last, or all."""
+    """Copies with valid checksums, in which a payload lacks its last word, or all, or a range-coded has one more."""
     header, chunks = unpack(data)
     found = []
-    for kind in sorted({HYPER, VECTORS} & set(chunks)):  # a lossless file has neither
+    for kind in sorted({HYPER, VECTORS, LAYER} & set(chunks)):  # a lossless file has the last alone
         whole = chunks[kind]
-        endings = {whole + bytes(4), whole + b"\x01\x02\x03\x04", whole[:-4], b""} - {whole}
+        endings = {whole[:-4], b""}
+        if kind != LAYER:  # WebP tells its own length, and readers of it ignore what follows
+            endings |= {whole + bytes(4), whole + b"\x01\x02\x03\x04"}
+        endings -= {whole}
         found += [pack(header, chunks | {kind: ending}) for ending in sorted(endings)]
     return found
 

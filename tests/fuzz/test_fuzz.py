@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from finola_codec import FormatError, Model, decode, encode
+from finola_codec.container import LAYER, unpack
 from tests.fuzz.fuzz_decode import bad_endings, run
+from tests.golden import make
 from tests.golden.make import FOLDER
 
 SECONDS = float(os.environ.get("FINOLA_FUZZ_SECONDS", "60" if os.environ.get("CI") else "5"))
@@ -21,7 +23,10 @@ SECONDS = float(os.environ.get("FINOLA_FUZZ_SECONDS", "60" if os.environ.get("CI
 @pytest.mark.skipif(sys.platform == "win32", reason="no way to ask for the peak memory")
 def test_only_our_errors_come_out(tiny_model: Model, photo: Image.Image) -> None:
     kinds = (((40, 30), "RGB", 20), ((130, 90), "RGBA", 60), ((1, 1), "LA", 90))
-    corpus = [encode(photo.crop((0, 0, *size)).convert(mode), q, model=tiny_model) for size, mode, q in kinds]
+    page = make.chart(photo).crop((230, 60, 330, 160))  # text, and a corner of a photograph
+    corpus = [encode(page, 50, model=tiny_model), encode(make.page(), 50, model=tiny_model)]
+    assert [LAYER in unpack(data)[1] for data in corpus] == [True, True]
+    corpus += [encode(photo.crop((0, 0, *size)).convert(mode), q, model=tiny_model) for size, mode, q in kinds]
     report = run(tiny_model, corpus, SECONDS)
     assert report.inputs > 20 * SECONDS / 5
     assert 0 < report.decoded < report.inputs

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import skimage.data
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from finola_codec import Model, encode, fingerprint, load_model
 from finola_codec.container import HYPER, VECTORS, Header, pack
@@ -17,6 +17,7 @@ from finola_codec.profiles import BlockProfile
 FOLDER = Path(__file__).parent
 HASHES = FOLDER / "hashes.json"
 MODELS = ("finola-base", "finola-256")
+LAYERED = ("chart", "text")  # the others have none, so that each tests what it is meant to
 
 
 def pictures() -> dict[str, tuple[Image.Image, int]]:
@@ -36,8 +37,26 @@ def pictures() -> dict[str, tuple[Image.Image, int]]:
         "coarse": (coffee, 1),
         "medium": (astronaut.crop((100, 0, 401, 257)), 50),
         "flat": (Image.new("RGB", (200, 150), (200, 30, 90)), 60),  # most of its cells repeat
+        "chart": (chart(cat), 50),  # a layer over all but the photograph
+        "text": (page(), 50),  # a layer and nothing else
         "large": (coffee.resize((2400, 1800)), 1),  # more than one part a phase
     }
+
+
+def page() -> Image.Image:
+    """Some lines of text."""
+    image = Image.new("RGB", (240, 160), "white")
+    draw = ImageDraw.Draw(image)
+    for line in range(10):
+        draw.text((10, 8 + 15 * line), f"Line {line} of a page, {line**3} words.", fill=(20, 20, 60))
+    return image
+
+
+def chart(photograph: Image.Image) -> Image.Image:
+    """A page with a photograph on it."""
+    image = page().resize((480, 320), Image.Resampling.NEAREST)
+    image.paste(photograph.crop((60, 40, 252, 200)), (272, 80))
+    return image
 
 
 def extreme(model: Model) -> bytes:
@@ -54,7 +73,10 @@ def main() -> None:
     """Write NAME.MODEL.fin for every picture and model, and hashes.json."""
     hashes = {}
     for model in MODELS:
-        files = {name: encode(picture, quality, model=model) for name, (picture, quality) in pictures().items()}
+        files = {
+            name: encode(picture, quality, model=model, layer="auto" if name in LAYERED else "off")
+            for name, (picture, quality) in pictures().items()
+        }
         for name, data in (files | {"extreme": extreme(load_model(model))}).items():
             path = FOLDER / f"{name}.{model}.fin"
             path.write_bytes(data)
