@@ -56,6 +56,10 @@ class Layered:
         """As FinolaCodec has it, with the name."""
         return {**FinolaCodec(self.model).identity, "codec": self.name}
 
+    def about(self) -> str:
+        """Its version and its options."""
+        return f"{FinolaCodec(self.model).about()}, layer {self.layer}"
+
     def encode(self, image: Image.Image, setting: float) -> bytes:
         """The bytes of an RGB picture."""
         return codec.encode(image, int(setting) or 50, model=self.model, layer=self.layer)
@@ -76,10 +80,12 @@ def codecs() -> dict[str, ImageCodec]:
         Layered(LOSSLESS, "only", (SETTING,), model),
         AVIF,
         WEBP,
-        PillowCodec("webp lossless", "WEBP", (SETTING,), lambda _: {**lossless, "quality": 100, "method": 6}),
-        PillowCodec("png", "PNG", (SETTING,), lambda _: {"optimize": True}),
+        PillowCodec(
+            "webp lossless", "WEBP", (SETTING,), lambda _: {**lossless, "quality": 100, "method": 6}, WEBP.library
+        ),
+        PillowCodec("png", "PNG", (SETTING,), lambda _: {"optimize": True}, lambda: "Pillow"),
         JXL,
-        PillowCodec("jxl lossless", "JXL", (SETTING,), lambda _: {**lossless, "effort": 7}),
+        PillowCodec("jxl lossless", "JXL", (SETTING,), lambda _: {**lossless, "effort": 7}, JXL.library),
     ]
     return {c.name: c for c in found}
 
