@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from finola_codec.layer import Choice, Learned, Search
 from finola_codec.layer.palette import Mask
 from finola_codec.metadata import Metadata
 from finola_codec.quality import QUALITIES
+from finola_codec.runtime import installed
 from finola_codec.runtime.model import DEFAULT_MODEL, Model, find_model, load_model
 
 EFFORTS, DEFAULT_EFFORT, LAYER_EFFORT = (0, 1, 5, 7, 8, 9, 10), 5, 5
@@ -83,7 +85,7 @@ def encode(
     del image  # frees the picture's memory where the caller keeps no reference
     extras = _extras(planes, strip)
     if lossless or layer == "only":
-        return _lossless(model, planes, extras)
+        return _lossless(model, planes, extras, effort)
     search = Search(planes.pixels, model.profile.block) if layer == "auto" and effort >= LAYER_EFFORT else None
 
     def attempt(quality: int) -> _Encoded:
@@ -91,7 +93,7 @@ def encode(
 
     pixels = planes.pixels.shape[0] * planes.pixels.shape[1]
     if target_bpp is not None:
-        target_bytes = int(target_bpp * pixels / 8)
+        target_bytes = int(min(target_bpp * pixels / 8, sys.maxsize))
     if target_bytes is not None:
         return targets.largest_within(lambda q: attempt(q).data, target_bytes)
     if target_psnr is not None:
@@ -170,7 +172,7 @@ def info(data: bytes) -> Info:
     """
     header, chunks = container.unpack(data, max_pixels=None)
     try:
-        name = find_model(header.model_id).name
+        name = installed.find(header.model_id).name  # the model itself need not open
     except ModelError:
         name = None
     return Info(
@@ -205,11 +207,15 @@ def fingerprint(
     return hashlib.sha256(_integers(header, chunks, model, grid).astype("<i4").tobytes()).hexdigest()
 
 
-def _lossless(model: Model, planes: Planes, extras: dict[int, bytes]) -> bytes:
+def _lossless(model: Model, planes: Planes, extras: dict[int, bytes], effort: int) -> bytes:
     height, width = planes.pixels.shape[:2]
     layer = np.dstack([planes.pixels, np.full((height, width), 255, np.uint8)])
     header = Header(model.id, width, height, planes.mode, QUALITIES)
-    return container.pack(header, {LAYER: images.pack_layer(layer)} | extras)
+    return container.pack(header, {LAYER: images.pack_layer(layer, _webp_method(effort))} | extras)
+
+
+def _webp_method(effort: int) -> int:
+    return 6 if effort in REFINEMENTS else 5
 
 
 @dataclass(frozen=True)
@@ -235,7 +241,7 @@ def _encode(
 
     chunks = {} if choice.learned is None else _chunks(choice.learned)
     if choice.layer is not None:
-        chunks[LAYER] = images.pack_layer(choice.layer, method=6 if effort in REFINEMENTS else 5)
+        chunks[LAYER] = images.pack_layer(choice.layer, _webp_method(effort))
     header = Header(model.id, width, height, planes.mode, quality)
     return _Encoded(container.pack(header, chunks | extras), decoded)
 

@@ -32,7 +32,7 @@ PNG_LEVEL = 2  # a third of the time of the default, 6, for files 4 % larger
 # Options of the lossy formats with which they lose least.
 BEST: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 100, "subsampling": "4:4:4"},
-    "HEIF": {"quality": -1},  # lossless, as pillow-heif has it
+    "HEIF": {"quality": -1, "chroma": 444, "matrix_coefficients": 0},  # lossless, as pillow-heif has it
     "JPEG": {"quality": 100, "subsampling": 0},
     "JXL": {"lossless": True},
     "WEBP": {"lossless": True},
@@ -59,7 +59,9 @@ def read(
         raise ImageError(f"{name}: not a picture in a format that Pillow reads{_missing_plugin(name)}") from error
     except FileNotFoundError as error:
         raise ImageError(f"{name}: no such file") from error
-    except (OSError, EOFError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError) as error:
+    except ImageError:
+        raise
+    except Exception as error:  # plugins raise what they like, and one damaged picture must not end a batch
         raise ImageError(f"{name}: cannot be read as a picture: {error}") from error
     return image
 
@@ -83,7 +85,7 @@ def save(image: Image.Image, target: BinaryIO, suffix: str, quality: int | None 
         options = {"compress_level": PNG_LEVEL}
     try:
         image.save(target, format_name, **save_options(image, format_name), **options)
-    except (KeyError, ValueError, OSError) as error:
+    except Exception as error:  # metadata come from the file as they are, and plugins raise what they like
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the disk, not of the picture
         raise ImageError(f"a picture of mode {image.mode} cannot be saved as {format_name}: {error}") from error
@@ -118,7 +120,7 @@ def _choose(image: Image.Image, name: str, frame: int | None) -> None:
         raise ImageError(f"{name}: an animation of {frames} frames; choose one, from 0 on, with --frame")
     if frame is not None and frame >= frames:
         raise ImageError(f"{name}: has no frame {frame}; its last one is {frames - 1}")
-    if frame:
+    if frame is not None and frames > 1:
         image.seek(frame)
 
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from finola_codec.container import EXIF, ICC, RESOLUTION, XMP
 
+ORIENTATION = 0x0112  # an EXIF tag
 BLOCKS = (0x8769, 0x8825)  # EXIF tags that lead to blocks: camera settings, places
 # The EXIF tags that describe a picture. A TIFF file's others describe how its pixels lie in the file, where those of
 # another file do not: description, camera, resolution, software, time, artist, copyright, rating, what Windows adds,
@@ -23,6 +24,7 @@ DESCRIPTIVE = {
     *BLOCKS,
 }
 SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}  # of the ICC profiles that fit a mode
+METADATA = ("icc_profile", "exif", "xmp", "dpi")  # the names that Pillow has for it
 PNG_XMP = "XML:com.adobe.xmp"  # the keyword of the PNG chunk that holds XMP
 XMP_TAG = 700  # of TIFF
 _Resolution = struct.Struct("<II")  # thousandths of a pixel per inch, across and down
@@ -39,21 +41,23 @@ class Metadata:
 
     @classmethod
     def of(cls, image: Image.Image) -> Metadata:
-        """Read what Pillow has found in a picture's file. EXIF is reduced to the tags that describe the picture.
+        """Read what Pillow has found in a picture's file. What is damaged counts as missing.
 
-        The orientation is none of them, because encoding turns the picture upright.
+        EXIF is reduced to the tags that describe the picture. The orientation is none of them, because encoding turns
+        the picture upright.
         """
         xmp = image.info.get("xmp") or image.info.get(PNG_XMP)
+        xmp = xmp.encode() if isinstance(xmp, str) else xmp
         return cls(
             image.info.get("icc_profile") or None,
-            _descriptive(image.getexif()),
-            xmp.encode() if isinstance(xmp, str) else xmp or None,
+            _descriptive(image),
+            xmp if xmp and isinstance(xmp, bytes) else None,
             _resolution(image.info.get("dpi")),
         )
 
     def put_into(self, image: Image.Image) -> None:
         """Add it to the picture's ``info``, under the names that Pillow has for it."""
-        found = {"icc_profile": self.icc, "exif": self.exif, "xmp": self.xmp, "dpi": self.dpi}
+        found = dict(zip(METADATA, (self.icc, self.exif, self.xmp, self.dpi), strict=True))
         image.info |= {name: value for name, value in found.items() if value is not None}
 
     def chunks(self) -> dict[int, bytes]:
@@ -74,8 +78,7 @@ class Metadata:
 
 def save_options(image: Image.Image, format_name: str) -> dict[str, Any]:
     """Return the options of Pillow's ``save`` that write what of a picture's metadata a format has a place for."""
-    names = ("icc_profile", "exif", "xmp", "dpi")
-    options = {name: image.info[name] for name in names if name in image.info}
+    options = {name: image.info[name] for name in METADATA if name in image.info}
     xmp = options.get("xmp")
     if xmp and format_name == "PNG":
         text = PngImagePlugin.PngInfo()
@@ -102,11 +105,22 @@ def space(icc: bytes) -> str | None:
         return None
 
 
-def _descriptive(exif: Image.Exif) -> bytes | None:
-    kept = Image.Exif()
-    for tag in DESCRIPTIVE & set(exif):
-        kept[tag] = exif.get_ifd(tag) if tag in BLOCKS else exif[tag]
-    return kept.tobytes() if len(kept) else None
+def orientation(image: Image.Image) -> int:
+    """Return how a picture lies, as EXIF has it: 1 is upright, and so is what cannot be read."""
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # see _descriptive
+        return 1
+
+
+def _descriptive(image: Image.Image) -> bytes | None:
+    try:
+        exif, kept = image.getexif(), Image.Exif()
+        for tag in DESCRIPTIVE & set(exif):
+            kept[tag] = exif.get_ifd(tag) if tag in BLOCKS else exif[tag]
+        return kept.tobytes() if len(kept) else None
+    except Exception:  # of damaged EXIF Pillow raises SyntaxError, TypeError, struct.error and others
+        return None
 
 
 def _resolution(dpi: Any) -> tuple[float, float] | None:

@@ -19,6 +19,7 @@ from PIL import Image, ImageFile
 
 from finola_codec import codec, container
 from finola_codec.errors import FinolaError
+from finola_codec.metadata import METADATA, Metadata
 
 FORMAT = "FIN"
 OPTIONS = set(inspect.signature(codec.encode).parameters) - {"image"}
@@ -43,9 +44,7 @@ class FinImageFile(ImageFile.ImageFile):
             raise SyntaxError(str(error)) from error  # how a plugin says that a file is not its own
         self._size, self._mode = (header.width, header.height), header.mode
         self.info |= {"quality": header.quality}
-        for name, kind in (("icc_profile", container.ICC), ("exif", container.EXIF)):
-            if kind in chunks:
-                self.info[name] = chunks[kind]
+        Metadata.from_chunks(chunks).put_into(self)
 
     def load(self) -> Image.core.PixelAccess | None:
         if self._data is not None:
@@ -64,12 +63,12 @@ def _accept(prefix: bytes) -> bool:
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """Options of ``Image.save``: those of :func:`finola_codec.encode`, and ``exif`` and ``icc_profile``.
+    """Options of ``Image.save``: those of :func:`finola_codec.encode`, and those of :data:`METADATA`.
 
     As with Pillow's own formats, others are ignored, and what an option cannot be is a :class:`ValueError`.
     """
     given = image.encoderinfo
-    metadata = {key: given[key] for key in ("exif", "icc_profile") if key in given}
+    metadata = {key: given[key] for key in METADATA if key in given}
     if metadata:
         image = image.copy()
         image.info |= {k: v.tobytes() if isinstance(v, Image.Exif) else v for k, v in metadata.items()}

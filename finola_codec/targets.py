@@ -37,6 +37,8 @@ def largest_within(encode: Callable[[int], bytes], limit: int) -> bytes:
         data = encode(quality)
         return _Attempt(math.log2(len(data)), data)
 
+    if limit < 1:
+        raise TargetError("the picture does not fit 0 bytes")
     fits, _ = _neighbours(attempt, lambda octaves: octaves > math.log2(limit), math.log2(limit), OCTAVES_A_QUALITY)
     if fits is None:
         raise TargetError(f"the picture does not fit {limit} bytes even at quality 1")
@@ -62,7 +64,7 @@ def _neighbours(
     """Return the attempts at two neighbouring qualities of which only the second ``passes``.
 
     Values rise with quality. Each guess is where the line through the nearest attempts meets the ``target``; where that
-    does not halve what is left, the middle. The first is None where quality 1 passes, the second where 100 does not.
+    leaves most of what was left, the middle. The first is None where quality 1 passes, the second where 100 does not.
     """
     low, high = 0, QUALITIES + 1
     below: _Attempt | None = None
@@ -82,8 +84,8 @@ def _neighbours(
         elif below and above:
             guess = low + round((high - low) * (target - below.value) / (above.value - below.value))
         elif below:
-            guess = low + math.ceil((target - below.value) / slope)
+            guess = low + math.ceil(min((target - below.value) / slope, QUALITIES))
         elif above:
-            guess = high - math.ceil((above.value - target) / slope)
+            guess = high - math.ceil(min((above.value - target) / slope, QUALITIES))
         guess = min(max(guess, low + 1), high - 1)
     return below, above

@@ -41,6 +41,7 @@ class _Dependency(NamedTuple):
     target: str
 
 
+INDEX = "models/index.json"  # of a folder that was written: the models in it
 DEPENDENCIES = (
     _Dependency(
         "onnxruntime-web",
@@ -70,7 +71,7 @@ def write(folder: Path, models: Sequence[Model], packages: Path | None = None) -
     for model in models:
         _write_model(model, folder / "models" / model.name)
     index = [{"name": model.name, "id": model.id.hex()} for model in models]
-    (folder / "models" / "index.json").write_text(json.dumps({"models": index}, indent=1) + "\n")
+    (folder / INDEX).write_text(json.dumps({"models": index}, indent=1) + "\n")
 
 
 def _package() -> Path:

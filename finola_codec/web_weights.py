@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from finola_codec.errors import ConfigError
+from finola_codec.errors import ConfigError, how_to_install
 
 LOSS = 0.004  # the squared error that is added in all, as a share of what the decoder makes anyway; the mean of samples
 SMALLEST = 4096  # numbers; smaller tensors stay as they are
@@ -59,7 +59,7 @@ def compact(paths: Sequence[Path], samples: Sequence[Sample]) -> list[bytes]:
     try:
         import onnx
     except ModuleNotFoundError as error:
-        raise ConfigError(f"models for the web need {error.name}: pip install 'finola-codec[web]'") from error
+        raise ConfigError(f"models for the web need {error.name}: {how_to_install('web')}") from error
     models = [_with_float_weights(onnx.load(path)) for path in paths]
     chain = _Chain(models, samples)
     weights = [w for index, model in enumerate(models) for w in _weights_of(index, model, chain)]

@@ -10,7 +10,7 @@ import stat
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from finola_codec.batch.manifest import Manifest, writing
@@ -115,11 +115,14 @@ class Batch:
             yield root, file, writers.get(file.with_suffix(""))
             writers.setdefault(file.with_suffix(""), root.resolve() / file)
 
+    @cached_property
+    def _resolved(self) -> frozenset[Path]:
+        return frozenset(source.resolve() for source in self.sources)
+
     def _check(self, file: Path, out: Path, replace: bool) -> None:
         real = out.resolve()  # through a link it may be another of the inputs
-        is_input = any(real.is_relative_to(source.resolve()) for source in self.sources)
-        accepted = real.suffix.lower() in self.work.accepts or real in {s.resolve() for s in self.sources}
-        check_apart([out], [file, *([real] if is_input and accepted else [])])
+        is_below = real.suffix.lower() in self.work.accepts and not self._resolved.isdisjoint(real.parents)
+        check_apart([out], [file, *([real] if is_below or real in self._resolved else [])])
         check_target(out, replace)
 
     def do(self, threads: int, job: Job) -> Line:

@@ -13,6 +13,8 @@ from finola_codec.journal import Line
 
 MANIFEST = "manifest.jsonl"
 STARTED = "manifest.started.jsonl"  # what a run has begun; stays only where one did not end as it should
+BEGUN = {"file", "source", "result"}  # what a line about a file that was begun has
+DONE = BEGUN | {"bytes_in", "bytes_out", "sha256", "pixels", "missing", "notes"}  # and one about a file that is done
 SAME = ("settings", "bytes_in", "mtime_ns")  # in two lines about a file: there is nothing to do again
 
 
@@ -33,12 +35,14 @@ class Manifest:
         if not is_kept:
             return
         for line in journal.load(target / MANIFEST):
-            if "file" not in line or not ("error" in line or {"result", "bytes_out"} <= set(line)):
+            if "file" not in line or not ("error" in line or set(line) >= DONE):
                 raise ConfigError(f"{target / MANIFEST}: is not a manifest of batch; name another folder")
             self.newest[line["file"]] = line
             if "error" not in line:
                 self._origins[line["result"]] = line
         for line in journal.load(target / STARTED):
+            if not set(line) >= BEGUN:
+                raise ConfigError(f"{target / STARTED}: is not a manifest of batch; name another folder")
             self._origins[line["result"]] = line
 
     def settled(self, about: Line, retry_failed: bool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
@@ -74,11 +74,12 @@ class Encoding:
     def settings(self) -> dict[str, Any]:
         """See :meth:`Work.settings`."""
         model = load_model(self.model, device=self.device)
-        return {"direction": "encode"} | _without_device(self) | {"model": model.id.hex()}
+        return {"direction": "encode", "model": model.id.hex()} | _changed(self)
 
     def __call__(self, source: Path | BinaryIO, name: str, threads: int) -> Result:
         """See :class:`Work`."""
-        options = _without_device(self) | {"model": load_model(self.model, threads, self.device)}
+        options = asdict(self) | {"model": load_model(self.model, threads, self.device)}
+        del options["device"]
         image = formats.read(source, name, options["max_pixels"], options.pop("frame"))
         note, pixels, held = formats.left_out(image), image.width * image.height, [image]
         del image
@@ -109,7 +110,7 @@ class Decoding:
         formats.format_of(self.suffix)
         choose(self.device)
         model = load_model(self.model, device=self.device).id.hex() if self.model else None
-        return {"direction": "decode"} | _without_device(self) | {"model": model}
+        return {"direction": "decode", "model": model} | _changed(self)
 
     def __call__(self, source: Path | BinaryIO, name: str, threads: int) -> Result:
         """See :class:`Work`."""
@@ -135,8 +136,10 @@ def _read(source: Path | BinaryIO) -> bytes:
         raise FinolaError(error.strerror or str(error)) from error
 
 
-def _without_device(work: Encoding | Decoding) -> dict[str, Any]:
-    """The fields, but for the device: files need not be made again on another."""
-    fields = asdict(work)
-    del fields["device"]
-    return fields
+def _changed(work: Encoding | Decoding) -> dict[str, Any]:
+    """The fields that a result depends on and that do not have their default, so that a new field changes nothing.
+
+    Files need not be made again on another device, or under another limit.
+    """
+    changed = {f.name: getattr(work, f.name) for f in fields(work) if getattr(work, f.name) != f.default}
+    return {name: value for name, value in changed.items() if name not in ("model", "device", "max_pixels")}

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import click
+import numpy as np
 
 from finola_codec.cli import files, options
 from finola_codec.errors import FinolaError
@@ -27,7 +28,7 @@ def compare(picture: str, out: str, codec: str, model: str, quality: int, force:
     files.check_target(out, force)
     from finola_codec.evaluation.codecs import find
     from finola_codec.evaluation.compare import at_bytes, caption, side_by_side
-    from finola_codec.evaluation.metrics import measure
+    from finola_codec.evaluation.metrics import psnr
     from finola_codec.evaluation.pictures import Picture
 
     original = Picture(picture, Path(picture)).read()  # upright, as our decoder will give it
@@ -36,8 +37,7 @@ def compare(picture: str, out: str, codec: str, model: str, quality: int, force:
     panels = [("original", original)]
     for chosen, coded in ((ours, data), (other, at_bytes(other, original, len(data)))):
         decoded = chosen.decode(coded)
-        reached = measure(original, decoded)["psnr"]
-        assert reached is not None
+        reached = psnr(np.asarray(original), np.asarray(decoded))
         panels.append((caption(chosen.name, len(coded), len(data), reached), decoded))
     png = io.BytesIO()
     side_by_side(panels).save(png, "PNG")

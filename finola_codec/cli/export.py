@@ -39,6 +39,7 @@ def export(run: Path, folder: Path, cache: Path | None, licence: str, force: boo
     from finola_codec.nn.export import export as write
     from finola_codec.training.cache import INDEX
     from finola_codec.training.card import model_card
+    from finola_codec.training.config import load_config
     from finola_codec.training.data import Pictures
     from finola_codec.training.files import COUNT, QUALITIES, SIDE, compare
     from finola_codec.training.loop import load_trained
@@ -54,7 +55,7 @@ def export(run: Path, folder: Path, cache: Path | None, licence: str, force: boo
         model = write(codec, draft, name, model_card(run, name, codec, step, licence), licence=licence)
         cache = cache or run / "cache"
         if (cache / INDEX).exists():
-            pictures = Pictures.open(cache, held_out=40)
+            pictures = Pictures.open(cache, load_config(resumed=run).held_out)
             model = calibrate(model, pictures.samples(CALIBRATION_CROPS, CALIBRATION_SIDE))
             if held_out := pictures.held_out_samples(COUNT, SIDE):
                 base = [] if name == DEFAULT_MODEL else [load_model()]

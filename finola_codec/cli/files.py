@@ -19,7 +19,7 @@ import click
 from finola_codec import files
 from finola_codec.batch.folder import Batch
 from finola_codec.batch.folder import run as run_all
-from finola_codec.batch.work import Work
+from finola_codec.batch.work import FIN, Work
 from finola_codec.errors import FinolaError, IncompleteError
 from finola_codec.journal import Line
 from finola_codec.parallel import Engine
@@ -87,8 +87,7 @@ def _report(line: Line, target: Path, verbose: bool) -> None:
     for complaint in [line["error"]] if "error" in line else line["missing"] + line["notes"]:
         click.echo(f"finola-codec: {complaint}", err=True)
     if verbose and "error" not in line:
-        bits = 8 * line["bytes_out" if line["result"].endswith(".fin") else "bytes_in"] / line["pixels"]
-        told = f"{line['bytes_out']:,} bytes, {bits:.3f} bpp, {line['seconds']:.2f} s"
+        told = f"{line['bytes_out']:,} bytes, {_bpp([line]):.3f} bpp, {line['seconds']:.2f} s"
         click.echo(f"{Path(line['source'], line['file'])} -> {target / line['result']}: {told}", err=True)
 
 
@@ -97,17 +96,23 @@ def _summarise(lines: Iterable[Line], seconds: float) -> None:
     good = [line for line in lines if "error" not in line]
     before, after, pixels = (sum(line[key] for line in good) for key in ("bytes_in", "bytes_out", "pixels"))
     if good:
-        bits = 8 * min(before, after) / pixels
         saved = f", {100 * (1 - after / before):.1f} % saved" if before > after else ""
+        count = f"{len(good)} file{'s' * (len(good) != 1)}"
         click.echo(
-            f"{len(good)} files, {pixels / 1e6:.1f} megapixels, {before:,} bytes to {after:,} bytes, "
-            f"{bits:.3f} bpp in .fin files{saved}, {seconds:.1f} s",
+            f"{count}, {pixels / 1e6:.1f} megapixels, {before:,} bytes to {after:,} bytes, "
+            f"{_bpp(good):.3f} bpp in .fin files{saved}, {seconds:.1f} s",
             err=True,
         )
     if failed := len(lines) - len(good):
         raise FinolaError(f"{failed} of {len(lines)} files failed")
     if damaged := sum(bool(line["missing"]) for line in good):
         raise IncompleteError(f"{damaged} of {len(lines)} files were salvaged")
+
+
+def _bpp(lines: Sequence[Line]) -> float:
+    """Bits per pixel of the .fin files that were written, or read."""
+    size = sum(line["bytes_out" if line["result"].endswith(FIN) else "bytes_in"] for line in lines)
+    return 8 * size / sum(line["pixels"] for line in lines)
 
 
 def _run_one(source: str, target: str, work: Work, how: How) -> None:
@@ -117,6 +122,8 @@ def _run_one(source: str, target: str, work: Work, how: How) -> None:
     check_target(target, how.force)
     if source != STREAM and Path(source).is_dir():
         raise FinolaError(f"{source}: is a folder; name a file, or give --out-dir")
+    if target != STREAM and not Path(target).parent.is_dir():
+        raise FinolaError(f"{Path(target).parent}: no such folder")
     file = io.BytesIO(read(source)) if source == STREAM else Path(source)
     if sys.stderr.isatty() or how.verbose:
         logging.basicConfig(format="finola-codec: %(message)s", level=logging.INFO)  # what a search has tried

@@ -27,7 +27,7 @@ def models() -> None:
 
 
 def _row(name: str, folder: Path) -> tuple[str, ...]:
-    size = f"{sum(path.stat().st_size for path in folder.iterdir()) / 1e6:.1f}"
+    size = f"{sum(path.lstat().st_size for path in folder.iterdir()) / 1e6:.1f}"
     try:
         model = load_model(folder)
     except ModelError as error:

@@ -90,7 +90,13 @@ class FinolaCodec:
         # The id is that of decoding; another encoder would have the same, but not another manifest.
         whole = json.loads((self.model.folder / MANIFEST).read_text())["sha256"][:16]
         model = {"model_id": self.model.id.hex(), "model_sha256": whole}
-        return {"codec": self.name, **model, "format": container.VERSION, "effort": self.effort}
+        return {
+            "codec": self.name,
+            **model,
+            "format": container.VERSION,
+            "effort": self.effort,
+            "device": self.model.device,
+        }
 
     def about(self) -> str:
         return (

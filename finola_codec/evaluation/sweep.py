@@ -23,7 +23,7 @@ from finola_codec.parallel import Engine
 from finola_codec.runtime.model import load_model
 
 RESULTS = "results.jsonl"
-KEY = ("image", "resize", "crop", "codec", "model_id", "model_sha256", "format", "effort", "setting")
+KEY = ("image", "resize", "crop", "codec", "model_id", "model_sha256", "format", "effort", "device", "setting")
 Record = dict[str, Any]
 Key = tuple[Any, ...]  # the values of the fields KEY
 

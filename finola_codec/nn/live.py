@@ -36,13 +36,14 @@ class LiveModel(Model):
     def pixels(self) -> Pixels:
         """The transforms, in torch."""
         codec: Codec = self.__dict__["codec"]
-        graphs = codec.graphs()
+        graphs, device = codec.graphs(), next(codec.parameters()).device
 
         def open_graph(name: str, leads_to_pixels: bool) -> Graph:
             @torch.no_grad()
             def run(x: Floats, mix: Floats) -> Floats:
-                given = torch.from_numpy(x.copy()).permute(2, 0, 1)[None]  # (H, W, C) -> (1, C, H, W)
-                return graphs[name].function(given, torch.from_numpy(mix))[0].permute(1, 2, 0).numpy()
+                given = torch.from_numpy(x.copy()).permute(2, 0, 1)[None].to(device)  # (H, W, C) -> (1, C, H, W)
+                made = graphs[name].function(given, torch.from_numpy(mix).to(device))
+                return made[0].permute(1, 2, 0).cpu().numpy()
 
             return run
 

@@ -14,6 +14,7 @@ from PIL import Image
 from finola_codec.errors import ConfigError
 from finola_codec.evaluation import rd
 from finola_codec.evaluation.codecs import FinolaCodec, ImageCodec, find
+from finola_codec.evaluation.metrics import psnr
 from finola_codec.nn.live import LiveModel
 from finola_codec.nn.model import Codec
 from finola_codec.runtime.model import Model
@@ -87,10 +88,9 @@ def measure(codec: ImageCodec, pictures: Sequence[Image.Image]) -> list[Record]:
     for number, picture in enumerate(pictures):
         for setting in codec.settings:
             data = codec.encode(picture, setting)
-            error = np.asarray(picture, np.float64) - np.asarray(codec.decode(data), np.float64)
-            psnr = float(10 * np.log10(255**2 / max(float(np.mean(error**2)), 1e-10)))
+            reached = psnr(np.asarray(picture), np.asarray(codec.decode(data)))
             bpp = 8 * len(data) / (picture.width * picture.height)
-            records.append({"codec": codec.name, "image": number, "setting": setting, "bpp": bpp, "psnr": psnr})
+            records.append({"codec": codec.name, "image": number, "setting": setting, "bpp": bpp, "psnr": reached})
     return records
 
 

@@ -136,7 +136,7 @@ def test_existing_results_can_be_skipped(shell: Shell, png: Path, photo: Image.I
     size = (out / "dog.fin").stat().st_size
     first, last = done.stderr.decode().splitlines()
     assert f"dog.fin: {size:,} bytes, {8 * size / 451 / 300:.3f} bpp" in first
-    assert f"1 files, 0.1 megapixels, {png.stat().st_size:,} bytes to {size:,} bytes" in last
+    assert f"1 file, 0.1 megapixels, {png.stat().st_size:,} bytes to {size:,} bytes" in last
     assert shell("encode", png, out / "cat.fin", "--skip-existing").returncode == 0
     assert (out / "cat.fin").read_bytes() == b"precious"
 

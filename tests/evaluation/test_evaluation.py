@@ -60,7 +60,7 @@ def test_a_sweep_measures_everything_and_resumes(folder: Path, tiny_model: Model
     common = {"image", "resize", "crop", "codec", "setting", "version", *metrics}
     ours, others = ([r for r in records if r.get("codec") == name] for name in ("finola-tiny", "jpeg"))
     assert set(others[0]) == common
-    assert set(ours[0]) == common | {"model_id", "model_sha256", "format", "effort"}
+    assert set(ours[0]) == common | {"model_id", "model_sha256", "format", "effort", "device"}
     assert ours[0]["model_id"] == tiny_model.id.hex()
     whole = measured(tmp_path)
 
