@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
-    """An instance of the dataclass ``kind``; fields that ``values`` does not name have their default.
+    """Return an instance of the dataclass ``kind``; fields that ``values`` does not name have their default.
 
     A list becomes the tuple that the field wants, and a whole number the float. Raises :class:`ConfigError`, which
     begins with ``what``, for an unknown field, a missing one and a value of another type.

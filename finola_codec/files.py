@@ -83,7 +83,7 @@ def _replace(target: Path, data: bytes, force: bool) -> None:
 
 
 def _write_draft(draft: Path, data: bytes, old: os.stat_result | None) -> None:
-    """A whole new file. Where the system can, it gets its name at the end, so that a killed process leaves nothing."""
+    """Write a whole new file. Where the system can, it gets its name last, so that a killed process leaves nothing."""
     if NAMELESS:
         with contextlib.suppress(OSError):  # what is not for want of such files, a full disk say, comes again below
             handle = os.open(draft.parent, os.O_TMPFILE | os.O_WRONLY, 0o666)
@@ -138,7 +138,7 @@ def _loses_nothing(path: Path) -> bool:
 
 
 def _open_here(path: Path) -> int | None:
-    """The number of the open file that /dev/stdout, /dev/fd/3 and links to them stand for; ``path`` exists."""
+    """Return the number of the open file that /dev/stdout, /dev/fd/3 and links to them stand for; ``path`` exists."""
     here = os.path.realpath("/dev/fd")
     while True:
         if path.name.isdecimal() and os.path.realpath(path.parent) == here:
@@ -149,7 +149,7 @@ def _open_here(path: Path) -> int | None:
 
 
 def _identity(place: Path | int) -> tuple[int, int] | None:
-    """What tells a file from others whatever it is called; None for what writing does not destroy."""
+    """Return what tells a file from others whatever it is called; None for what writing does not destroy."""
     try:
         found = os.stat(place)
     except OSError:

@@ -93,7 +93,7 @@ def save_options(image: Image.Image, format_name: str) -> dict[str, Any]:
 
 
 def fits(icc: bytes, mode: str) -> bool:
-    """Whether an ICC profile is of the colour space of a mode, or cannot be read, which is not ours to judge."""
+    """Return whether an ICC profile is of the colour space of a mode, or cannot be read, which is not ours to judge."""
     return space(icc) in (None, SPACES[mode.removesuffix("A")])
 
 

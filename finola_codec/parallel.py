@@ -116,7 +116,7 @@ class _Context(SpawnContext):
 
 
 def _submit(pool: ProcessPoolExecutor, function: Callable[[In], Out], item: In) -> Future[Out]:
-    """A terminal sends Ctrl-C to every process; one that is started here inherits that it does not get it."""
+    """Submit work. A terminal sends Ctrl-C to every process; those that start here inherit that they do not get it."""
     if os.name != "posix":
         return pool.submit(function, item)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -58,11 +58,11 @@ class Profile:
         return lagrangian(position, self.lambda_min, self.lambda_max)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dictionary, read back by :func:`from_dict`."""
+        """Return a JSON-ready dictionary, read back by :func:`from_dict`."""
         return {"kind": self.kind} | {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     def decoding(self) -> dict[str, Any]:
-        """The part of :meth:`to_dict` that decoding depends on: what the model's id covers."""
+        """Return the part of :meth:`to_dict` that decoding depends on: what the model's id covers."""
         everything = self.to_dict()
         return {name: everything[name] for name in ("kind", *self.decodes_by)}
 

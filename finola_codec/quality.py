@@ -21,7 +21,7 @@ MIX_BITS = 12  # fractional bits of the exact mix
 
 
 def position(quality: int) -> float:
-    """Where a quality of 1..100 lies in the range of a model, from 0 to 1."""
+    """Return where a quality of 1..100 lies in the range of a model, from 0 to 1."""
     return (quality - 1) / (QUALITIES - 1)
 
 
@@ -34,7 +34,7 @@ def lagrangian(where: Any, lowest: float, highest: float) -> Any:
 
 
 def hat(distance: Any, one: float = 1.0) -> Any:
-    """How much an anchor at this distance counts: 1 at the anchor itself, falling to 0 at its neighbours.
+    """Return how much an anchor at this distance counts: 1 at the anchor itself, falling to 0 at its neighbours.
 
     ``distance`` is an array or tensor in units of the spacing of anchors, times ``one``.
     """
@@ -42,13 +42,13 @@ def hat(distance: Any, one: float = 1.0) -> Any:
 
 
 def mix(quality: int, anchors: int) -> NDArray[np.float32]:
-    """The mix (1, anchors) of a quality of 1..100, for the transforms. It adds up to one."""
+    """Return the mix (1, anchors) of a quality of 1..100, for the transforms. It adds up to one."""
     distance = position(quality) * (anchors - 1) - np.arange(anchors)
     return hat(distance)[None].astype(np.float32)
 
 
 def exact_mix(quality: int, anchors: int) -> NDArray[np.float64]:
-    """The mix (anchors,) of a quality of 1..100 as integers with MIX_BITS fractional bits, for the exact prior."""
+    """Return the mix (anchors,) of a quality as integers with MIX_BITS fractional bits, for the exact prior."""
     one = 2**MIX_BITS
     where = (quality - 1) * (anchors - 1) * one // (QUALITIES - 1)
     return hat(where - np.arange(anchors) * one, one).astype(np.float64)

@@ -75,7 +75,7 @@ def write(folder: Path, models: Sequence[Model], packages: Path | None = None) -
 
 
 def _package() -> Path:
-    """The JavaScript package in the wheel, or in the checkout that this package is imported from."""
+    """Return the JavaScript package in the wheel, or in the checkout that this package is imported from."""
     here = Path(__file__).parent
     for root in (here / "web_package", here.parent / "web"):
         if root.is_dir():
@@ -113,7 +113,7 @@ def _fetched(name: str, scratch: Path) -> Path:
 
 
 def _write_model(model: Model, folder: Path) -> None:
-    """The files of a model, compressed, and a manifest that says in ``web`` what stands for what.
+    """Write the files of a model, compressed, and a manifest that says in ``web`` what stands for what.
 
     What decodes to pixels has small integers for weights, and its own hash. A page fetches the encoders only when it
     encodes.
@@ -131,7 +131,7 @@ def _write_model(model: Model, folder: Path) -> None:
 
 
 def _samples(model: Model) -> list[Sample]:
-    """What the decoder is given for the middle of the sample picture, at several qualities."""
+    """Return what the decoder is given for the middle of the sample picture, at several qualities."""
     with Image.open(_package() / SAMPLE) as image:
         whole = np.asarray(image.convert("RGB"))
     side = max(SAMPLE_SIDE, model.profile.block)
@@ -165,7 +165,7 @@ def _write_variant(folder: Path, name: str, data: bytes) -> Mapping[str, Any]:
 
 
 def _compressed(data: bytes, memory: int) -> bytes:
-    """A gzip file, which browsers inflate whatever the server can do. It says nothing of when it was made.
+    """Return a gzip file, which browsers inflate whatever the server can do. It says nothing of when it was made.
 
     What is filtered has few repetitions: there weights come out smaller than at a higher level, in a sixth of the time.
     """

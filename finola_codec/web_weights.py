@@ -52,7 +52,7 @@ class _Weight:
 
 
 def compact(paths: Sequence[Path], samples: Sequence[Sample]) -> list[bytes]:
-    """The graphs at ``paths``, of which each is given what the one before it makes, with integers for weights.
+    """Return the graphs at ``paths``, of which each is given what the one before it makes, with integers for weights.
 
     Raises :class:`ConfigError` where onnx is not installed.
     """
@@ -88,7 +88,7 @@ class _Chain:
         self.errors = [_error(x, sample.picture) for x, sample in zip(self._inputs[-1], samples, strict=True)]
 
     def added_error(self, weight: _Weight) -> float:
-        """What quantizing adds to the squared error, as a share of it: the mean of the samples."""
+        """Return what quantizing adds to the squared error, as a share of it: the mean of the samples."""
         shares = []
         for i, x in enumerate(self._inputs[weight.graph]):
             for index in range(weight.graph, len(self._sessions)):
@@ -110,7 +110,7 @@ def _error(a: Floats, b: Floats) -> float:
 
 
 def _session(model: Any) -> Any:
-    """A session in which each weight can be given as an input, and which tells what enters a transposed convolution."""
+    """Open a session in which each weight can be an input, and which tells what enters a transposed convolution."""
     import onnx
     import onnxruntime
 
@@ -138,7 +138,7 @@ def _transposed(graph: Any) -> list[Any]:
 
 
 def _with_float_weights(model: Any) -> Any:
-    """The model with its large tensors as float32 where it has float16 and a cast."""
+    """Return the model with its large tensors as float32 where it has float16 and a cast."""
     import onnx
 
     graph = model.graph
@@ -153,7 +153,7 @@ def _with_float_weights(model: Any) -> Any:
 
 
 def _weights_of(index: int, model: Any, chain: _Chain) -> list[_Weight]:
-    """The large tensors of a graph, and what is a fair unit of steps for each of their rows."""
+    """Return the large tensors of a graph, and what is a fair unit of steps for each of their rows."""
     import onnx
 
     entering = {node.input[1]: node.input[0] for node in _transposed(model.graph)}
@@ -172,7 +172,7 @@ def _weights_of(index: int, model: Any, chain: _Chain) -> list[_Weight]:
 
 
 def _loudness(index: int, name: str, chain: _Chain) -> NDArray[np.float64]:
-    """How loud the channels of a map are (channels,), where it is what enters a graph or one of its outputs."""
+    """Return how loud the channels of a map are (channels,), where it is what enters a graph or one of its outputs."""
     shares = []
     for i, error in enumerate(chain.errors):
         x = chain._inputs[index][i] if name == "input" else chain.seen[index][i][name]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import finola_codec.pillow_plugin  # noqa: F401  (registers the format)
 from finola_codec import ConfigError, Model, codec, decode, encode, info, load_model, salvage
 from finola_codec.layer import Search
 from finola_codec.layer.fill import fill

@@ -67,7 +67,7 @@ class Batch:
                         yield source, (Path(folder) / name).relative_to(source)
 
     def jobs(self) -> Iterator[Job]:
-        """What is not done yet, found as it is needed.
+        """Return what is not done yet, found as it is needed.
 
         Raises, at once, :class:`ConfigError` for a source of a resumable batch that is no folder, and
         :class:`ModelError` for an unknown model.
@@ -77,7 +77,7 @@ class Batch:
         return self._jobs(self.work.settings(), self._manifest())
 
     def lines(self) -> list[Line]:
-        """What the manifest says of the files that are in the source now."""
+        """Return what the manifest says of the files that are in the source now."""
         newest = self._manifest().newest
         return [newest[name] for name in (file.as_posix() for _, file in self.files()) if name in newest]
 
@@ -181,7 +181,7 @@ def _told(error: FinolaError | OSError) -> str:
 
 
 def _unnoted(line: Line) -> None:
-    """Where there is no manifest."""
+    """Do nothing, because there is no manifest."""
 
 
 def _noted(jobs: Iterable[Job], started: Callable[[Line], None]) -> Iterator[Job]:

@@ -46,14 +46,17 @@ class Manifest:
             self._origins[line["result"]] = line
 
     def settled(self, about: Line, retry_failed: bool) -> bool:
-        """Whether nothing is left to do: the file is as it was, and has failed, or its result is there."""
+        """Return whether nothing is left to do: the file is as it was, and has failed, or its result is there."""
         newest = self.newest.get(about["file"], {})
         if any(newest.get(key) != about[key] for key in SAME):
             return False
         return not retry_failed if "error" in newest else (self.target / about["result"]).exists()
 
     def owner(self, about: Line) -> Path | None:
-        """The file, still in the same folder, whose result has the name of this one's: this file itself or another."""
+        """Return the file whose result has the name of this one's: this file itself or another.
+
+        It must still be in the same folder.
+        """
         origin = self._origins.get(about["result"])
         if origin is None or origin.get("source") != about["source"]:
             return None
@@ -61,7 +64,7 @@ class Manifest:
         return path if path.exists() else None
 
     def made(self, about: Line) -> bool:
-        """Whether the result that is there was made of this file, and is as it was left.
+        """Return whether the result that is there was made of this file, and is as it was left.
 
         What a killed run has left cannot be known; but it started on nothing that was there already.
         """

@@ -137,7 +137,7 @@ def _read(source: Path | BinaryIO) -> bytes:
 
 
 def _changed(work: Encoding | Decoding) -> dict[str, Any]:
-    """The fields that a result depends on and that do not have their default, so that a new field changes nothing.
+    """Return the fields that a result depends on and that do not have their default. So a new field changes nothing.
 
     Files need not be made again on another device, or under another limit.
     """

@@ -57,7 +57,7 @@ def run(paths: Sequence[str], out_dir: Path | None, work: Work, how: How, label:
 
 
 def processes(batch: Batch, threads: int) -> int:
-    """How many processes are worth starting: one for each CPU thread, if there are enough files."""
+    """Return how many processes are worth starting: one for each CPU thread, if there are enough files."""
     some = sum(1 for _ in islice(batch.files(), WORTH_PROCESSES))
     return (threads or os.cpu_count() or 1) if some == WORTH_PROCESSES else 1
 
@@ -157,12 +157,12 @@ def progress(done: Iterator[T], total: Callable[[], int], label: str) -> Iterato
 
 
 def name_of(source: str) -> str:
-    """How an input is called in messages."""
+    """Return how an input is called in messages."""
     return "standard input" if source == STREAM else source
 
 
 def read(source: str) -> bytes:
-    """The bytes of a file or of standard input. Raises :class:`FinolaError` where there is none."""
+    """Return the bytes of a file or of standard input. Raises :class:`FinolaError` where there is none."""
     try:
         return sys.stdin.buffer.read() if source == STREAM else Path(source).read_bytes()
     except FileNotFoundError as error:

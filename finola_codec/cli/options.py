@@ -76,7 +76,7 @@ _MODEL = "A model's name, or its folder"
 
 
 def encoding(command: Command) -> Command:
-    """The options that make up an :class:`Encoding`, which ``command`` gets as ``work``."""
+    """Add the options that make up an :class:`Encoding`, which ``command`` gets as ``work``."""
 
     @functools.wraps(command)
     def wrapped(*arguments: Any, quality: int | None, **given: Any) -> Any:
@@ -110,7 +110,7 @@ def encoding(command: Command) -> Command:
 
 
 def decoding(command: Command) -> Command:
-    """The options that make up a :class:`Decoding`, which ``command`` gets as ``work``."""
+    """Add the options that make up a :class:`Decoding`, which ``command`` gets as ``work``."""
 
     @functools.wraps(command)
     def wrapped(*arguments: Any, **given: Any) -> Any:
@@ -142,7 +142,7 @@ def decoding(command: Command) -> Command:
 
 
 def engine(workers: int | None, default: str | None = None) -> Callable[[Command], Command]:
-    """Where the work is done: --workers, --engine, --address."""
+    """Add the options that say where the work is done: --workers, --engine, --address."""
     return lambda command: _with(
         command,
         click.option(

@@ -82,7 +82,7 @@ class Models:
         return self._made[index]
 
     def flags(self, frequency: int) -> Model:
-        """The model of flags of which a share of ``frequency`` / 2^24 is true."""
+        """Return the model of flags of which a share of ``frequency`` / 2^24 is true."""
         return self.coder.table(np.array([TOTAL - frequency, frequency]))
 
 
@@ -133,7 +133,7 @@ class Writer:
             self._encoder.encode(symbols, self._models.coder.uniform(2 ** (int(count) + 1)))
 
     def finish(self) -> bytes:
-        """The payload: 32-bit little-endian words."""
+        """Return the payload: 32-bit little-endian words."""
         return self._encoder.words().astype("<u4").tobytes()
 
 
@@ -149,7 +149,7 @@ class Reader:
         self.intact = True
 
     def read(self, bins: NDArray[np.uint8]) -> NDArray[np.int32]:
-        """The residuals (N,) that were written under the tables ``bins`` (N,).
+        """Return the residuals (N,) that were written under the tables ``bins`` (N,).
 
         Raises :class:`FormatError` where the payload makes no sense, or a residual exceeds ``MAX_RESIDUAL``.
         """
@@ -172,11 +172,11 @@ class Reader:
         return residuals
 
     def read_uniform(self, out_of: int) -> int:
-        """The value that :meth:`Writer.write_uniform` wrote."""
+        """Return the value that :meth:`Writer.write_uniform` wrote."""
         return int(self._decoder.decode(self._models.coder.uniform(out_of), 1)[0])
 
     def read_flags(self, count: int, frequency: int) -> NDArray[np.bool_]:
-        """The flags (count,) that :meth:`Writer.write_flags` wrote."""
+        """Return the flags (count,) that :meth:`Writer.write_flags` wrote."""
         return self._decoder.decode(self._models.flags(frequency), count).astype(bool)
 
     def _read_escapes(self, count: int) -> NDArray[np.int32]:

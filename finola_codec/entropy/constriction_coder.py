@@ -15,14 +15,14 @@ Model = Any  # constriction has no type stubs
 
 
 def table(frequencies: NDArray[np.integer]) -> Model:
-    """The model of positive ``frequencies`` that add up to 2^24."""
+    """Return the model of positive ``frequencies`` that add up to 2^24."""
     # The fast quantization gives symbol i the frequency 1 + p_i * (2^24 - n) / sum(p); with
     # p_i = f_i - 1 the factor is exactly one, so the frequencies are the table's to the last bit.
     return constriction.stream.model.Categorical(frequencies.astype(np.float64) - 1, perfect=False)
 
 
 def uniform(size: int) -> Model:
-    """The model of ``size`` symbols alike; what 2^24 leaves over goes to the last one."""
+    """Return the model of ``size`` symbols alike; what 2^24 leaves over goes to the last one."""
     return constriction.stream.model.Uniform(size)
 
 
@@ -54,7 +54,7 @@ class Decoder:
         self._repeated = constriction.stream.queue.RangeEncoder()
 
     def decode(self, model: Model, count: int) -> NDArray[np.int32]:
-        """The next ``count`` symbols. Raises :class:`FormatError` where the words make no sense."""
+        """Return the next ``count`` symbols. Raises :class:`FormatError` where the words make no sense."""
         try:
             symbols = self._decoder.decode(model, count)
         except (AssertionError, ValueError) as error:  # how constriction says so
@@ -63,7 +63,7 @@ class Decoder:
         return symbols
 
     def position(self) -> Position:
-        """Where the last symbol decoded has left it."""
+        """Return where the last symbol decoded has left it."""
         shifts, (lower, size) = self._repeated.pos()
         point = 0
         for word in [*self._words[shifts : shifts + STATE_WORDS].tolist(), 0, 0][:STATE_WORDS]:

@@ -51,19 +51,19 @@ class ExactPrior(Protocol):
         """
 
     def decode(self, hyper: bytes, vectors: bytes, grid: tuple[int, int], quality: int) -> Integers:
-        """The C-vectors of a ``grid`` of (h, w). Raises :class:`FormatError` where a payload is damaged."""
+        """Return the C-vectors of a ``grid`` of (h, w). Raises :class:`FormatError` where a payload is damaged."""
 
     def salvage(self, hyper: bytes, vectors: bytes, grid: tuple[int, int], quality: int) -> tuple[Integers, int]:
-        """What an intact beginning of ``vectors`` gives, and how many of the :meth:`parts` it holds."""
+        """Return what an intact beginning of ``vectors`` gives, and how many of the :meth:`parts` it holds."""
 
     def parts(self, grid: tuple[int, int]) -> int:
-        """How many parts the coded vectors of a grid have."""
+        """Return how many parts the coded vectors of a grid have."""
 
     def count(self, y: Floats, z: Floats | None, quality: int, price: float) -> NDArray[np.int64]:
-        """How often each residual occurs under each table where :meth:`encode` would code it.
+        """Return how often each residual occurs under each table where :meth:`encode` would code it.
 
         The result is (BINS, 2 * largest reach + 1), the residual zero in the middle. Larger ones are not counted.
         """
 
     def bounds(self) -> dict[str, float]:
-        """The largest possible sum of each layer. Raises :class:`ModelError` where one is not exact."""
+        """Return the largest possible sum of each layer. Raises :class:`ModelError` where one is not exact."""

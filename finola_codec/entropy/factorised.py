@@ -50,14 +50,14 @@ class ExactFactorised:
         self._activity_bins = np.full(depth, ACTIVITY_TABLE, np.uint8)
 
     def bounds(self) -> dict[str, float]:
-        """The largest possible value. Raises :class:`ModelError` where it is not exact."""
+        """Return the largest possible value. Raises :class:`ModelError` where it is not exact."""
         largest = float(MAX_RESIDUAL * self._steps.max())
         if largest >= fixed.EXACT:
             raise ModelError(f"values may reach {largest:.3g}, beyond 2^53, where they are no longer exact")
         return {"values": largest}
 
     def parts(self, grid: tuple[int, int]) -> int:
-        """How many parts the coded vectors of a grid have: one a tile."""
+        """Return how many parts the coded vectors of a grid have: one a tile."""
         return grid[0] * grid[1]
 
     def encode(
@@ -89,7 +89,7 @@ class ExactFactorised:
         return Payloads(b"", writer.finish(), out)
 
     def count(self, y: Floats, z: Floats | None, quality: int, price: float) -> NDArray[np.int64]:
-        """How often each residual occurs under each table where :meth:`encode` would code it.
+        """Return how often each residual occurs under each table where :meth:`encode` would code it.
 
         The result is (BINS, 2 * largest reach + 1), the residual zero in the middle. Larger ones are not counted.
         """
@@ -100,7 +100,7 @@ class ExactFactorised:
         return counts
 
     def residuals(self, y: Floats, quality: int, price: float | None) -> Integers:
-        """What is coded in the place of ``y`` (h, w, C): integers (h * w, C), in quantizer steps."""
+        """Return what is coded in the place of ``y`` (h, w, C): integers (h * w, C), in quantizer steps."""
         return np.stack([tile.residuals for tile in self._quantize(y, quality, price)])
 
     def _quantize(self, y: Floats, quality: int, price: float | None) -> Iterator[_Tile]:
@@ -117,7 +117,7 @@ class ExactFactorised:
             yield _Tile(activity, _moved(bins, activity), residuals)
 
     def _activity(self, residuals: Integers, bins: Bins) -> Integers:
-        """The activity (depth,) that ``residuals`` take the fewest bits with."""
+        """Return the activity (depth,) that ``residuals`` take the fewest bits with."""
         depth = len(self._activity_bins)
         levels = np.arange(-MAX_ACTIVITY, MAX_ACTIVITY + 1, dtype=np.int32)
         costs = [
@@ -128,7 +128,7 @@ class ExactFactorised:
         return levels[(np.stack(costs, axis=1) + own).argmin(1)]
 
     def decode(self, hyper: bytes, vectors: bytes, grid: tuple[int, int], quality: int) -> Integers:
-        """The C-vectors (h, w, C) as integers with ACTIVATION_BITS fractional bits.
+        """Return the C-vectors (h, w, C) as integers with ACTIVATION_BITS fractional bits.
 
         Raises :class:`FormatError` where a payload is damaged beyond what its checksum told.
         """
@@ -138,7 +138,7 @@ class ExactFactorised:
         return np.stack(tiles).reshape(*grid, -1)
 
     def salvage(self, hyper: bytes, vectors: bytes, grid: tuple[int, int], quality: int) -> tuple[Integers, int]:
-        """What the beginning of ``vectors`` gives, grey where it ends, and how many tiles it holds."""
+        """Return what the beginning of ``vectors`` gives, grey where it ends, and how many tiles it holds."""
         reader = self._reader(hyper, vectors[: len(vectors) // 4 * 4])
         tiles, intact = [], 0
         for _ in range(grid[0] * grid[1]):
@@ -152,7 +152,7 @@ class ExactFactorised:
         return Reader(self._models, vectors)
 
     def _read(self, read: Callable[[Bins], Integers], quality: int) -> Integers:
-        """The values (C,) of the next tile."""
+        """Return the values (C,) of the next tile."""
         activity = read(self._activity_bins)
         return self._values(read(_moved(self._bins[quality - 1], activity)), quality)
 
@@ -161,6 +161,6 @@ class ExactFactorised:
 
 
 def _moved(bins: Bins, activity: Integers) -> Bins:
-    """The tables of all slots, ``bins`` (C,), moved by the activity of each component (depth,)."""
+    """Return the tables of all slots, ``bins`` (C,), moved by the activity of each component (depth,)."""
     moved = bins.reshape(-1, len(activity)) + ACTIVITY_BINS * activity
     return np.clip(moved, 0, BINS - 1).astype(np.uint8).ravel()

@@ -46,7 +46,7 @@ def linear(x: Array, weights: Array, bias: Array) -> Array:
 
 
 def bound(weights: Array, bias: Array, limit: float = LIMIT) -> float:
-    """The largest value that any partial sum of :func:`linear` can reach for inputs within ``limit``."""
+    """Return the largest value that any partial sum of :func:`linear` can reach for inputs within ``limit``."""
     return float((np.abs(weights).sum(1) * limit + np.abs(bias) * 2.0**WEIGHT_BITS).max())
 
 

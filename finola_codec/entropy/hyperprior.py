@@ -54,7 +54,7 @@ class ExactHyperprior:
         self._finola = {d: self._arrays[f"finola_{d}"] for d in DIRECTIONS}
 
     def bounds(self) -> dict[str, float]:
-        """The largest possible partial sum of each layer. Raises :class:`ModelError` where one is not exact."""
+        """Return the largest possible partial sum of each layer. Raises :class:`ModelError` where one is not exact."""
         fixed.check_finola(self.spec.hyper_channels)
         found = {}
         for name in self.spec.layers():
@@ -70,7 +70,7 @@ class ExactHyperprior:
         return found
 
     def parts(self, grid: tuple[int, int]) -> int:
-        """How many parts the coded vectors of a grid have: one a coding step, or more of a large grid."""
+        """Return how many parts the coded vectors of a grid have: one a coding step, or more of a large grid."""
         counts = [-(-len(sites) // PART_SITES) for sites in _phases(*grid)]
         return sum(counts[step.phase] for step in self.spec.coding_steps())
 
@@ -119,7 +119,7 @@ class ExactHyperprior:
         return Payloads(self._write_hyper(z_int, quality, must_repeat), writer.finish(), out)
 
     def count(self, y: Floats, z: Floats | None, quality: int, price: float) -> NDArray[np.int64]:
-        """How often each residual occurs under each table where :meth:`encode` would code it.
+        """Return how often each residual occurs under each table where :meth:`encode` would code it.
 
         The result is (BINS, 2 * largest reach + 1), the residual zero in the middle. Larger ones are not counted.
         """
@@ -140,7 +140,7 @@ class ExactHyperprior:
         return counts
 
     def decode(self, hyper: bytes, vectors: bytes, grid: tuple[int, int], quality: int) -> Integers:
-        """The C-vectors (h, w, C) as integers with ACTIVATION_BITS fractional bits.
+        """Return the C-vectors (h, w, C) as integers with ACTIVATION_BITS fractional bits.
 
         Raises :class:`FormatError` where a payload is damaged beyond what its checksum told.
         """
@@ -155,7 +155,7 @@ class ExactHyperprior:
         return decoded
 
     def salvage(self, hyper: bytes, vectors: bytes, grid: tuple[int, int], quality: int) -> tuple[Integers, int]:
-        """What the beginning of ``vectors`` gives, and how many of the :meth:`parts` it holds.
+        """Return what the beginning of ``vectors`` gives, and how many of the :meth:`parts` it holds.
 
         The prior's means take the place of what is missing. With nothing of the vectors at all, that is a preview
         from the hyper vectors alone.
@@ -196,7 +196,7 @@ class ExactHyperprior:
         return writer.finish()
 
     def _read_hyper(self, payload: bytes, grid: tuple[int, int], quality: int) -> tuple[Integers, Mask]:
-        """The features (h * w, C_hyper), and the positions (h * w,) whose cells repeat."""
+        """Return the features (h * w, C_hyper), and the positions (h * w,) whose cells repeat."""
         cells = Cells(self.spec.hyper_patch, grid)
         reader = Reader(self._models, payload)
         repeated = repeats.read(reader, len(cells.before))
@@ -208,7 +208,7 @@ class ExactHyperprior:
         return self._grow(z_int * self._hyper_step(quality), grid), cells.positions(repeated)
 
     def _pays(self, z_int: Integers, quality: int, must_repeat: Mask, may_repeat: Mask) -> bool:
-        """Whether coding all over again with more cells repeated saves bits."""
+        """Return whether coding all over again with more cells repeated saves bits."""
         more = z_int[may_repeat & ~must_repeat]
         saved = self._tables.bits(more.ravel(), self._hyper_bins(quality, len(more))).sum(dtype=np.float64)
         return saved > repeats.cost(may_repeat) - repeats.cost(must_repeat)
@@ -234,7 +234,7 @@ class ExactHyperprior:
     def _residuals(
         self, y: Floats, step: CodingStep, sites: Sites, mean: Integers, bins: Bins, quality: int, price: float | None
     ) -> Integers:
-        """What is coded in the place of ``y`` at ``sites``: (sites, channels of the coding step)."""
+        """Return what is coded in the place of ``y`` at ``sites``: (sites, channels of the coding step)."""
         size = self._arrays["step"][quality - 1, step.start : step.stop]
         flat = y.reshape(-1, y.shape[2])
         residual = np.empty(mean.shape, np.int32)

@@ -86,7 +86,7 @@ class Arithmetic(Protocol[T, G]):
     """What the description needs of the numbers it is run on."""
 
     def select(self, features: G, step: CodingStep) -> T:
-        """The features at the positions of the phase, or at all positions where the caller masks later."""
+        """Return the features at the positions of the phase, or at all positions where the caller masks later."""
 
     def linear(self, name: str, x: T) -> T:
         """Multiply the channels of each position by the weights ``name`` and add its bias."""

@@ -12,7 +12,7 @@ Integers = NDArray[np.int32]
 
 
 def nearest(wanted: NDArray[np.floating]) -> Integers:
-    """The nearest integers, half to even, within what can be coded."""
+    """Return the nearest integers, half to even, within what can be coded."""
     return np.clip(np.rint(wanted), -MAX_RESIDUAL, MAX_RESIDUAL).astype(np.int32)
 
 

@@ -33,12 +33,12 @@ Model = Sequence[int]
 
 
 def table(frequencies: NDArray[np.integer]) -> Model:
-    """The model of positive ``frequencies`` that add up to 2^24."""
+    """Return the model of positive ``frequencies`` that add up to 2^24."""
     return [0, *np.cumsum(frequencies, dtype=np.int64).tolist()]
 
 
 def uniform(size: int) -> Model:
-    """The model of ``size`` symbols alike; what 2^24 leaves over goes to the last one."""
+    """Return the model of ``size`` symbols alike; what 2^24 leaves over goes to the last one."""
     step = TOTAL // size
     return range(0, TOTAL + 1, step) if TOTAL % size == 0 else [*range(0, size * step, step), TOTAL]
 
@@ -51,12 +51,12 @@ class Position(NamedTuple):
     size: int  # size of the range
 
     def certain(self, words: int) -> bool:
-        """Whether the first ``words`` words alone tell all that was decoded, whatever may follow them."""
+        """Return whether the first ``words`` words alone tell all that was decoded, whatever may follow them."""
         missing = self.shifts + STATE_WORDS - words  # words in the state that the payload does not hold
         return missing <= 0 or (missing == 1 and self.offset + BASE <= self.size)
 
     def ends(self, words: NDArray[np.uint32]) -> bool:
-        """Whether ``words``, all of them, are what an encoder writes for what was decoded."""
+        """Return whether ``words``, all of them, are what an encoder writes for what was decoded."""
         if self.size == START:
             return len(words) == 0
         lower = -self.offset % BASE  # its lower half, since that of the point must be zero
@@ -108,7 +108,7 @@ class Decoder:
         self._position = Position(0, next(self._ahead) << WORD | next(self._ahead), START)
 
     def decode(self, model: Model, count: int) -> NDArray[np.int32]:
-        """The next ``count`` symbols. Raises :class:`FormatError` where the words make no sense."""
+        """Return the next ``count`` symbols. Raises :class:`FormatError` where the words make no sense."""
         likely = len(model) // 2 - 1  # the residual zero: a guess that saves most divisions
         start, frequency = model[likely], model[likely + 1] - model[likely]
         symbols = [likely] * count
@@ -134,5 +134,5 @@ class Decoder:
         return np.array(symbols, np.int32)
 
     def position(self) -> Position:
-        """Where the last symbol decoded has left it."""
+        """Return where the last symbol decoded has left it."""
         return self._position

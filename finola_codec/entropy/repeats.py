@@ -41,7 +41,7 @@ class Cells:
         return cells.reshape(self.shape)[rows[:, None], columns].ravel()
 
     def anywhere(self, positions: Mask) -> Mask:
-        """The cells (cells,) in which ``positions`` (h, w) is true at least once."""
+        """Return the cells (cells,) in which ``positions`` (h, w) is true at least once."""
         rows, columns = (np.arange(0, side, self.patch) for side in self.grid)
         return np.logical_or.reduceat(np.logical_or.reduceat(positions, rows, axis=0), columns, axis=1).ravel()
 
@@ -51,18 +51,18 @@ class Cells:
             vectors[cell] = vectors[self.before[cell]] if self.before[cell] >= 0 else 0
 
     def equal(self, vectors: Integers) -> Mask:
-        """The cells whose vector is that of the cell before them."""
+        """Return the cells whose vector is that of the cell before them."""
         previous = np.where((self.before >= 0)[:, None], vectors[self.before], 0)
         return (vectors == previous).all(1)
 
 
 def share(repeated: Mask) -> int:
-    """What a payload says of the share of cells that repeat: 0 for none, otherwise 1 to 31."""
+    """Return what a payload says of the share of cells that repeat: 0 for none, otherwise 1 to 31."""
     return min(max(1, round(SHARES * float(repeated.mean()))), SHARES - 1) if repeated.any() else 0
 
 
 def cost(repeated: Mask) -> float:
-    """The bits that it takes to tell which cells repeat."""
+    """Return the bits that it takes to tell which cells repeat."""
     part = share(repeated) / SHARES
     if not part:
         return 0.0

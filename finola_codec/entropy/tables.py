@@ -34,12 +34,12 @@ class Tables:
     reach: NDArray[np.int32]
 
     def of(self, index: int) -> NDArray[np.uint32]:
-        """The frequencies of one bin: residuals -reach..reach, then the escape."""
+        """Return the frequencies of one bin: residuals -reach..reach, then the escape."""
         start = self._starts[index]
         return self.frequencies[start : start + 2 * self.reach[index] + 2]
 
     def bits(self, residuals: NDArray[np.int32], bins: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What each residual costs, in bits; for an escape, its symbol and about what follows."""
+        """Return what each residual costs, in bits; for an escape, its symbol and about what follows."""
         reach = self.reach[bins]
         outside = np.abs(residuals) > reach
         symbols = np.where(outside, 2 * reach + 1, residuals + reach)
@@ -77,7 +77,7 @@ class Tables:
 
 
 def build() -> Tables:
-    """The tables of the distributions that training assumes."""
+    """Return the tables of the distributions that training assumes."""
     tables = [_table(2.0 ** (LOG2_MIN + index / BINS_PER_OCTAVE)) for index in range(BINS)]
     reach = np.array([(len(t) - 2) // 2 for t in tables], dtype=np.int32)
     return Tables(np.concatenate(tables), reach)

@@ -40,10 +40,10 @@ class ImageCodec(Protocol):
         """Its version and its options at the middle of its scale, for a reader."""
 
     def encode(self, image: Image.Image, setting: float) -> bytes:
-        """The bytes of an RGB picture."""
+        """Return the bytes of an RGB picture."""
 
     def decode(self, data: bytes) -> Image.Image:
-        """The picture back, as RGB."""
+        """Return the picture back, as RGB."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,10 @@ KNOWN = (*_PILLOW, *_COMMANDS)
 
 
 def find(names: Sequence[str], models: Sequence[str | Path] = ()) -> list[ImageCodec]:
-    """The codecs called ``names`` and our ``models``. Raises :class:`ConfigError` for one that cannot run here."""
+    """Return the codecs called ``names`` and our ``models``.
+
+    Raises :class:`ConfigError` for one that cannot run here.
+    """
     return [*(FinolaCodec(load_model(m)) for m in models), *map(_other, names)]
 
 

@@ -12,7 +12,7 @@ NEAR = 1.05  # files whose sizes have this ratio at most are about equal
 
 
 def at_bytes(codec: ImageCodec, image: Image.Image, size: int) -> bytes:
-    """The largest file of at most ``size`` bytes that bisection of the codec's scale finds, else its smallest."""
+    """Find the largest file of at most ``size`` bytes by bisection of the codec's scale, or else its smallest file."""
     worst, best = codec.settings[0], codec.settings[-1]
     smallest = codec.encode(image, worst)
     found = smallest if len(smallest) <= size else None
@@ -29,7 +29,7 @@ def at_bytes(codec: ImageCodec, image: Image.Image, size: int) -> bytes:
 
 
 def caption(name: str, size: int, wanted: int, psnr: float) -> str:
-    """What stands above a decoded picture: codec, bytes and PSNR, and whether the bytes are not those ``wanted``."""
+    """Write what stands above a decoded picture: codec, bytes, PSNR, and whether the bytes are those ``wanted``."""
     unequal = "" if max(size, wanted) <= NEAR * min(size, wanted) else ", NOT EQUAL"
     return f"{name}: {size:,} bytes{unequal}, {psnr:.2f} dB"
 

@@ -26,7 +26,7 @@ class Picture:
     size: int = 0
 
     def read(self, resize: int | None = None, crop: int | None = None) -> Image.Image:
-        """The picture as RGB, upright; shorter side brought to ``resize`` and centre cropped to ``crop`` if given.
+        """Read the picture as RGB, upright; its shorter side brought to ``resize``, its centre cropped to ``crop``.
 
         It comes without its ICC profile and EXIF, which some codecs would carry along and others not. Raises
         :class:`ImageError` naming the picture where it cannot be read, or is smaller than the crop.
@@ -45,7 +45,7 @@ class Picture:
 
 
 def find(source: str) -> list[Picture]:
-    """The pictures of a folder (in and below it), a .txt list of paths, a .tar (WebDataset shard), a glob or a file.
+    """Find pictures: those in and below a folder, of a .txt list of paths, a .tar (WebDataset shard), a glob, or one.
 
     Raises :class:`ConfigError` where there is none.
     """

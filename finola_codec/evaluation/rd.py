@@ -76,7 +76,7 @@ def delta(anchor: list[Point], test: list[Point], bpp_range: tuple[float, float]
 
 
 def mean_delta(records: Iterable[Mapping[str, Any]], anchor: str, test: str, metric: str = "psnr") -> Delta | None:
-    """The mean over the images of the deltas of each, and the widest interval that one of them covers."""
+    """Return the mean over the images of the deltas of each, and the widest interval that one of them covers."""
     points = by_image(records, metric)
     images = points.get(anchor, {}).keys() & points.get(test, {}).keys()
     each = [delta(points[anchor][i], points[test][i]) for i in sorted(images)]
@@ -109,7 +109,7 @@ def load_published(path: Path) -> dict[str, list[Point]]:
 
 
 def _rising(points: list[Point]) -> list[Point]:
-    """The points at which quality rises with rate, as interpolation over quality needs."""
+    """Return the points at which quality rises with rate, as interpolation over quality needs."""
     kept: list[Point] = []
     for rate, quality in sorted(points):
         if not kept or (quality > kept[-1][1] and rate > kept[-1][0]):

@@ -41,7 +41,7 @@ class Plan:
     device: str | None = None  # of our models
 
     def open(self, threads: int = 0) -> list[ImageCodec]:
-        """The codecs themselves. Raises :class:`ConfigError` for one that cannot run here, and for two of one name."""
+        """Open the codecs. Raises :class:`ConfigError` for one that cannot run here, and for two of one name."""
         opened = [load_model(m, threads, self.device) for m in self.models]
         codecs = [*(FinolaCodec(m, e, self.qualities) for m in opened for e in self.efforts), *find(self.codecs)]
         names = [c.name for c in codecs]
@@ -50,11 +50,11 @@ class Plan:
         return codecs
 
     def about(self, picture: Picture) -> Record:
-        """What all results of a picture carry."""
+        """Return what all results of a picture carry."""
         return {"image": picture.name, "resize": self.resize, "crop": self.crop}
 
     def keys(self, picture: Picture, codecs: Sequence[ImageCodec]) -> list[Key]:
-        """The results that are wanted of a picture, by what tells them from those of other models and settings."""
+        """Return what tells the results that are wanted of a picture from those of other models and settings."""
         about = self.about(picture)
         return [_key({**about, **c.identity, "setting": float(s)}) for c in codecs for s in c.settings]
 
@@ -80,7 +80,7 @@ def run(pictures: Sequence[Picture], plan: Plan, out: Path, engine: Engine) -> G
 
 
 def results(pictures: Sequence[Picture], plan: Plan, out: Path) -> list[Record]:
-    """What ``out`` holds of a plan, codec by codec, and the errors of pictures of which it holds nothing else.
+    """Return what ``out`` holds of a plan, codec by codec, and the errors of pictures of which it holds nothing else.
 
     Results of other models, settings and pictures stay in the file and are left out here.
     """

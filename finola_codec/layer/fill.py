@@ -19,7 +19,7 @@ def fill(pixels: Pixels, covered: Mask) -> Pixels:
 
 
 def _pull(total: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The colours (H, W, 3) of a level of the pyramid: its own where it has any, elsewhere those of the next."""
+    """Return the colours (H, W, 3) of a level of the pyramid: its own where it has any, elsewhere those of the next."""
     own = (total / np.maximum(weight, 1e-6)[:, :, None]).astype(np.float32, copy=False)
     if weight.all() or max(weight.shape) == 1:
         return own

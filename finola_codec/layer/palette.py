@@ -39,13 +39,13 @@ class Colours:
     which: NDArray[np.intp]  # (H, W), an index into them
 
     def counts(self, where: Mask | None) -> NDArray[np.float64]:
-        """How often each occurs, among the pixels ``where`` (H, W) if given."""
+        """Return how often each occurs, among the pixels ``where`` (H, W) if given."""
         which = self.which if where is None else self.which[where]
         return np.bincount(which.ravel(), minlength=len(self.values)).astype(np.float64)
 
 
 def codes(pixels: Pixels) -> NDArray[np.int32]:
-    """Each pixel's colour as one number, of the shape of the picture."""
+    """Return each pixel's colour as one number, of the shape of the picture."""
     wide = pixels.astype(np.int32)
     return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
 

@@ -72,7 +72,7 @@ class _Candidate:
         return code_lengths(self.indexed)
 
     def cost(self, weight: float) -> float:
-        """What the layer costs, in bits."""
+        """Return what the layer costs, in bits."""
         return 8 * self.size + weight * float(self.error[self.mask].sum())
 
 
@@ -189,6 +189,6 @@ def _layer(pixels: Pixels, covered: Mask) -> Pixels:
 
 
 def _squared(a: Pixels, b: Pixels) -> Floats:
-    """The squared error (H, W), summed over channels."""
+    """Return the squared error (H, W), summed over channels."""
     difference = a.astype(np.int32) - b
     return (difference * difference).sum(2).astype(np.float64)

@@ -10,7 +10,7 @@ from finola_codec.quality import hat
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
-    """A convolution that keeps the size (odd kernel, stride 1) or divides it by its kernel (kernel = stride)."""
+    """Return a convolution that keeps the size (odd kernel, stride 1) or divides it by its kernel (kernel = stride)."""
     return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2 if stride == 1 else 0)
 
 
@@ -39,7 +39,7 @@ class QualityTable(nn.Module):
 
 
 def mix_of(position: Tensor, anchors: int) -> Tensor:
-    """The mixes (N, anchors) of positions in [0, 1] (N,), 0 the lowest quality: see :mod:`finola_codec.quality`."""
+    """Return the mixes (N, anchors) of positions (N,) in [0, 1], as :mod:`finola_codec.quality` has them."""
     index = torch.arange(anchors, dtype=torch.float32, device=position.device)
     return hat(position[:, None] * (anchors - 1) - index)
 

@@ -48,7 +48,7 @@ def export(codec: Codec, folder: Path, name: str, card: str, tables: Tables | No
 
 
 def stored_weights(folder: Path) -> dict[str, NDArray[np.float32]]:
-    """The weights that the ONNX files of a model hold under their own names."""
+    """Return the weights that the ONNX files of a model hold under their own names."""
     graphs = [onnx.load(path).graph for path in sorted(folder.glob("*.onnx"))]
     return {
         tensor.name.removesuffix(HALF).removeprefix("codec."): onnx.numpy_helper.to_array(tensor).astype(np.float32)
@@ -58,7 +58,7 @@ def stored_weights(folder: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def _not_stored(codec: Codec, folder: Path) -> dict[str, Tensor]:
-    """What neither the ONNX files (the exporter drops zeros and transposes some) nor the integer prior tell."""
+    """Return what neither the ONNX files (the exporter drops zeros and transposes some) nor the integer prior tell."""
     stored = stored_weights(folder).keys()
     return {
         name: value.contiguous()

@@ -37,19 +37,19 @@ class TrainableFactorised(nn.Module):
         return Coded(value, bits.sum((1, 2, 3)) + activity_bits, torch.zeros(len(y), device=y.device))
 
     def to_integers(self) -> Arrays:
-        """The arrays of :class:`finola_codec.entropy.factorised.ExactFactorised`, rounded from the trained tables."""
+        """Round the trained tables to the arrays of :class:`finola_codec.entropy.factorised.ExactFactorised`."""
         return {"step": compact(quantizer_steps(self.log2_step)), "bin": compact(scale_bins(self.log2_scale))}
 
     def from_integers(self, arrays: Arrays) -> None:
         """Nothing: the tables by quality, from which the arrays follow, are all that there is."""
 
     def exact(self, arrays: Arrays, tables: Tables) -> ExactFactorised:
-        """The coder of ``arrays``."""
+        """Return the coder of ``arrays``."""
         return ExactFactorised(arrays, tables, self.depth)
 
     @torch.no_grad()
     def _activity(self, residuals: Tensor, log2_scale: Tensor) -> tuple[Tensor, Tensor]:
-        """The activity (N, depth, h, w), in octaves, with the fewest bits, and its own bits (N,)."""
+        """Return the activity (N, depth, h, w), in octaves, with the fewest bits, and its own bits (N,)."""
         levels = torch.arange(-MAX_ACTIVITY, MAX_ACTIVITY + 1, dtype=torch.float32, device=residuals.device)
         own = residual_bits(levels, torch.tensor(LOG2_MIN + ACTIVITY_TABLE / BINS_PER_OCTAVE, device=levels.device))
         octaves = levels * (ACTIVITY_BINS / BINS_PER_OCTAVE)

@@ -52,7 +52,7 @@ class Finola(nn.Module):
 
 
 def normalise(z: Tensor) -> Tensor:
-    """The paper's norm, over the channels of each position."""
+    """Apply the paper's norm, over the channels of each position."""
     return F.layer_norm(z, z.shape[-1:], eps=EPSILON)
 
 
@@ -91,7 +91,7 @@ def line(z: Tensor, before: int, after: int, backward: Matrix, forward: Matrix, 
 
 
 def step(z: Tensor, matrix: Matrix, norm: Norm = normalise) -> Tensor:
-    """One step: normalise over the channels, multiply, add."""
+    """Take one step: normalise over the channels, multiply, add."""
     normalised = norm(z)
     return z + (F.linear(normalised, matrix) if isinstance(matrix, Tensor) else matrix(normalised))
 

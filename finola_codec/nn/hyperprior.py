@@ -87,7 +87,7 @@ class TrainableHyperprior(nn.Module):
         return Coded(known, bits, hyper_bits)
 
     def to_integers(self) -> Arrays:
-        """The arrays of :class:`finola_codec.entropy.hyperprior.ExactHyperprior`, rounded from the trained numbers."""
+        """Round the trained numbers to the arrays of :class:`finola_codec.entropy.hyperprior.ExactHyperprior`."""
         arrays = {}
         for name, layer in self.spec.layers().items():
             weights = to_numpy(self.weights[name]) * self._whitening_of(layer)
@@ -116,18 +116,18 @@ class TrainableHyperprior(nn.Module):
             getattr(self.finola, direction).copy_(to_tensor(arrays[f"finola_{direction}"], WEIGHT_BITS))
 
     def exact(self, arrays: Arrays, tables: Tables) -> ExactHyperprior:
-        """The coder of ``arrays``."""
+        """Return the coder of ``arrays``."""
         return ExactHyperprior(self.spec, arrays, tables)
 
     def _whitening_of(self, layer: Layer) -> NDArray[np.float64]:
-        """What the exact form has in the weights of ``layer``, because only training whitens the latent."""
+        """Return what the exact form has in the weights of ``layer``, because only training whitens the latent."""
         if not layer.reads_latent:
             return np.ones(())
         return to_numpy(self.whitening)[: layer.shape[1], None, None]  # against (out, in, kernel, kernel)
 
 
 def quantize(y: Tensor, mean: Tensor, step: Tensor, log2_scale: Tensor, training: bool) -> tuple[Tensor, Tensor]:
-    """What is decoded in the place of ``y``, rounded straight-through, and the bits of each number.
+    """Return what is decoded in the place of ``y``, rounded straight-through, and the bits of each number.
 
     While training the bits are those of values with uniform noise in the place of rounding.
     """

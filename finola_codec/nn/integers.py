@@ -16,7 +16,7 @@ Arrays = dict[str, NDArray[np.integer]]
 
 
 def to_numpy(tensor: Tensor | nn.Module) -> NDArray[np.float64]:
-    """A parameter as float64."""
+    """Return a parameter as float64."""
     assert isinstance(tensor, Tensor)
     return tensor.detach().cpu().double().numpy()
 
@@ -27,7 +27,7 @@ def to_tensor(array: NDArray[np.integer], bits: int) -> Tensor:
 
 
 def compact(array: NDArray[np.float64]) -> NDArray[np.integer]:
-    """The smallest integers that hold the values, of 16 bits or 32."""
+    """Return the smallest integers that hold the values, of 16 bits or 32."""
     small = np.abs(array).max(initial=0) < 2**15
     return array.astype(np.int16 if small else np.int32)
 
@@ -38,7 +38,7 @@ def quantizer_steps(log2_step: QualityTable) -> NDArray[np.float64]:
 
 
 def scale_bins(log2_scale: QualityTable) -> NDArray[np.float64]:
-    """The tables (100, channels) by quality of numbers with these scales, in quantizer steps."""
+    """Return the tables (100, channels) by quality of numbers with these scales, in quantizer steps."""
     return np.clip(np.rint((_by_quality(log2_scale) - LOG2_MIN) * BINS_PER_OCTAVE), 0, BINS - 1)
 
 

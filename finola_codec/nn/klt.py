@@ -70,7 +70,7 @@ def _klt(crops: Tensor, side: int, components: int) -> tuple[Tensor, Tensor]:
 
 
 def _windows(basis: Tensor, side: int) -> Tensor:
-    """A basis of blocks (components, 3 side^2) as one of windows twice as wide, zero around the block.
+    """Return a basis of blocks (components, 3 side^2) as one of windows twice as wide, zero around the block.
 
     A window is 2 x 2 blocks shifted by half a side: (components, 3 side^2, 2, 2).
     """

@@ -75,7 +75,7 @@ class Codec(nn.Module, ABC):
 
     @abstractmethod
     def graphs(self) -> dict[str, Graph]:
-        """What is exported, by the name of its ONNX file."""
+        """Return what is exported, by the name of its ONNX file."""
 
 
 class BlockCodec(Codec):
@@ -174,5 +174,5 @@ CODECS: dict[type[Profile], Callable[..., Codec]] = {BlockProfile: BlockCodec, T
 
 
 def build(profile: Profile) -> Codec:
-    """The untrained codec that a profile describes."""
+    """Return the untrained codec that a profile describes."""
     return CODECS[type(profile)](profile)

@@ -17,7 +17,7 @@ from finola_codec.runtime.model import load_model
 
 
 def restore(model: str | Path) -> Codec:
-    """The codec behind a shipped model, or a model folder, to the precision that it is stored with.
+    """Return the codec behind a shipped model, or a model folder, to the precision that it is stored with.
 
     Raises :class:`ModelError` where the folder lacks what only training needs.
     """

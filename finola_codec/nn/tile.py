@@ -165,7 +165,7 @@ class TileDecoder(nn.Module):
         return grown[:, first : first + profile.depth].float(), F.relu(self.from_map(whitened))
 
     def to_pixels(self, slots: Tensor, features: Tensor, mix: Tensor) -> Tensor:
-        """What :meth:`to_map` gives to pixels (N, 3, H, W); looks across tiles."""
+        """Return what :meth:`to_map` gives to pixels (N, 3, H, W); looks across tiles."""
         with torch.autocast(slots.device.type, enabled=False):
             blocks = self.shortcut(slots)
         f = self.stage16(features, mix)
@@ -182,7 +182,7 @@ class TileDecoder(nn.Module):
 
 
 def cosine_basis(size: int) -> Tensor:
-    """The orthonormal DCT-II (frequencies, positions)."""
+    """Return the orthonormal DCT-II (frequencies, positions)."""
     frequency, position = torch.arange(size)[:, None], torch.arange(size)[None] + 0.5
     basis = torch.cos(math.pi / size * frequency * position) * math.sqrt(2 / size)
     basis[0] /= math.sqrt(2)

@@ -33,7 +33,7 @@ OUTPUT = 720
 
 
 def depthwise(width: int, stride: int = 1, inputs: int | None = None) -> nn.Conv2d:
-    """A 3x3 convolution of each channel by itself; more outputs than inputs are several of each."""
+    """Return a 3x3 convolution of each channel by itself; more outputs than inputs are several of each."""
     return nn.Conv2d(inputs or width, width, 3, stride, 1, groups=inputs or width)
 
 

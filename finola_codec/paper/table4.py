@@ -56,7 +56,7 @@ def table4(data: str, pictures: Sequence[Picture], model: str, out: Path, engine
 def _highest_within(
     pictures: Sequence[Picture], model: str, plan: sweep.Plan, out: Path, engine: Engine
 ) -> tuple[int, rd.Point]:
-    """The highest quality whose mean rate is within BPP, by bisection, and its mean rate and PSNR."""
+    """Return the highest quality whose mean rate is within BPP, by bisection, and its mean rate and PSNR."""
     name, best = load_model(model).name, None
     low, high = 1, QUALITIES
     while low <= high:

@@ -53,7 +53,7 @@ class Manifest:
 
 
 def read(folder: Path) -> tuple[Manifest, bytes]:
-    """The manifest of a folder and the model's id, after every hash has been checked.
+    """Return the manifest of a folder and the model's id, after every hash has been checked.
 
     Raises :class:`ModelError` where the folder is not a model, is of another format, or does not match its hashes.
     """
@@ -73,7 +73,7 @@ def read(folder: Path) -> tuple[Manifest, bytes]:
 
 
 def claimed_id(folder: Path) -> bytes:
-    """The id in a manifest. The model's files are not hashed: that takes longer than decoding a small picture."""
+    """Return the id in a manifest. The files are not hashed, which takes longer than decoding a small picture."""
     try:
         return bytes.fromhex(_content(folder)["id"])[:ID_BYTES]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -53,7 +53,7 @@ class Model:
         return self.profile.lambdas(qualities.position(quality))
 
     def price(self, quality: int) -> float:
-        """The bits that a squared error of one natural unit of the latent is worth at a quality.
+        """Return the bits that a squared error of one natural unit of the latent is worth at a quality.
 
         The linear shortcut makes an error in the latent one of the same size, over ``unit``, in the pixels.
         """
@@ -107,10 +107,10 @@ def load_model(model: str | Path = DEFAULT_MODEL, threads: int = 0, device: str 
 
 @lru_cache(maxsize=8)
 def _open(folder: Path, content: bytes, threads: int, device: str) -> Model:
-    """The model in ``folder``; ``content`` is that of its manifest, which changes with every file of the model."""
+    """Open the model in ``folder``; ``content`` is that of its manifest, which changes with every file of the model."""
     return Model(folder, *manifests.read(folder), threads, device)
 
 
 def find_model(model_id: bytes, threads: int = 0, device: str | None = None) -> Model:
-    """The installed model with this id. Raises :class:`ModelError` where there is none."""
+    """Return the installed model with this id. Raises :class:`ModelError` where there is none."""
     return load_model(installed.find(model_id), threads, device)

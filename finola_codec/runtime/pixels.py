@@ -26,7 +26,7 @@ Opener = Callable[[str, bool], Graph]
 
 
 def pixels_of(profile: Profile, open_graph: Opener) -> Pixels:
-    """The transforms of a model."""
+    """Return the transforms of a model."""
     hyper_patch = profile.hyper_patch if isinstance(profile, BlockProfile) else None
     return Pixels(profile, hyper_patch, open_graph)
 

@@ -33,5 +33,5 @@ def _span(start: int, size: int, side: int, margin: int) -> tuple[slice, slice, 
 
 
 def scaled(blocks: slice, block: int) -> slice:
-    """The pixels of a slice of blocks."""
+    """Return the pixels of a slice of blocks."""
     return slice(blocks.start * block, blocks.stop * block)

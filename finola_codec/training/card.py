@@ -12,7 +12,7 @@ from finola_codec.training.logs import VALIDATION
 
 
 def model_card(run: Path, name: str, codec: Codec, step: int, licence: str = "", files: str = "") -> str:
-    """What a model is, how it was trained and how it does on its held-out pictures, as Markdown.
+    """Return what a model is, how it was trained and how it does on its held-out pictures, as Markdown.
 
     ``files`` is a table of what its files are worth, if they have been measured.
     """

@@ -66,7 +66,7 @@ class TrainConfig:
             raise ConfigError(f"{name} is {getattr(self, name)}; it must be {wanted}")
 
     def progress(self, step: int, seconds: float) -> float:
-        """How much of the run has passed, from 0 to 1, after ``step`` steps and ``seconds`` of training."""
+        """Return how much of the run has passed, from 0 to 1, after ``step`` steps and ``seconds`` of training."""
         return seconds / (60 * self.minutes) if self.minutes else step / self.steps
 
     def rate(self, progress: float) -> float:
@@ -76,7 +76,7 @@ class TrainConfig:
         return self.lr * max(0.0, min(1.0, rising, falling))
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dictionary."""
+        """Return a JSON-ready dictionary."""
         return asdict(self) | {"profile": self.profile.to_dict()}
 
 
@@ -92,7 +92,7 @@ def load_config(
     start_from: Profile | None = None,
     origin: str = "",
 ) -> TrainConfig:
-    """The configuration of a run: defaults, then a TOML file ``path``, then ``settings``, each of the form FIELD=VALUE.
+    """Return a run's configuration: defaults, then the TOML file ``path``, then ``settings`` of the form FIELD=VALUE.
 
     What neither names has its value in the run that is ``resumed``, or else its default; a run that starts from the
     model ``origin`` has its profile, ``start_from``, and a lower learning rate. A profile in the file is a name or a
@@ -146,7 +146,7 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
-    """A value as TOML has it; what is none is taken for a string."""
+    """Return a value as TOML has it; what is none is taken for a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

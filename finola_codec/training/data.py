@@ -59,7 +59,7 @@ class Pictures:
     def batch(
         self, rngs: Sequence[np.random.Generator], crop: int, reduce: float = 1.0, graphics: float = 0.0
     ) -> Tensor:
-        """One random crop for each generator, (N, 3, crop, crop) in [-0.5, 0.5], flipped and transposed at random.
+        """Draw a crop by each generator: (N, 3, crop, crop) in [-0.5, 0.5], flipped and transposed at random.
 
         Each crop is of a graphic with probability ``graphics``, of a photograph otherwise. Within either, a picture is
         drawn in proportion to the square root of its area: large ones hold more to see, small ones are more varied.
@@ -76,17 +76,17 @@ class Pictures:
         return _random_crop(image, crop, rng, 1.0 if is_graphic else reduce)
 
     def samples(self, count: int, side: int) -> list[NDArray[np.uint8]]:
-        """The central crop, of ``side`` at most, of ``count`` pictures to train on, evenly spread over them."""
+        """Return the central crop, of ``side`` at most, of ``count`` pictures to train on, evenly spread over them."""
         images = self.train + self.graphics
         chosen = np.linspace(0, len(images) - 1, count).astype(int)
         return [np.ascontiguousarray(_centre(images[i], side)) for i in chosen]
 
     def held_out_crops(self, crop: int) -> Tensor:
-        """The central crop of each held-out photograph (N, 3, crop, crop) in [-0.5, 0.5]."""
+        """Return the central crop of each held-out photograph (N, 3, crop, crop) in [-0.5, 0.5]."""
         return to_tensor([_centre(image, crop) for image in self.held_out])
 
     def held_out_samples(self, count: int, side: int) -> list[NDArray[np.uint8]]:
-        """The central crop, of ``side`` at most, of ``count`` pictures that are held out, evenly spread over them."""
+        """Return the central crop, of ``side`` at most, of ``count`` held-out pictures, evenly spread over them."""
         images = self.held_out + [image for held in self.held_out_graphics.values() for image in held]
         chosen = np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)
         return [np.ascontiguousarray(_centre(images[i], side)) for i in chosen]
@@ -126,7 +126,7 @@ def _random_crop(image: NDArray[np.uint8], size: int, rng: np.random.Generator, 
 
 
 def generators(count: int, *seed: int) -> list[np.random.Generator]:
-    """A generator for each of ``count`` crops, which depends on ``seed`` and the crop's own number alone."""
+    """Return a generator for each of ``count`` crops, which depends on ``seed`` and the crop's own number alone."""
     return [np.random.default_rng([*seed, number]) for number in range(count)]
 
 

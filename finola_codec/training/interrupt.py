@@ -17,7 +17,7 @@ class Interruption:
         self.signal: int | None = None
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """What the signals call. A second Ctrl-C no longer waits for the step to end."""
+        """Take note of a signal. A second Ctrl-C no longer waits for the step to end."""
         if self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.signal = number

@@ -199,7 +199,7 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> list[dict[str, float | str]]:
-        """The averaged weights over the held-out pictures: a row of estimated bpp, PSNR and loss a kind and quality."""
+        """Measure the averaged weights: a row of estimated bpp, PSNR and loss for each kind of picture and quality."""
         profile = self.config.profile
         kinds = {PHOTOGRAPHS: list(self.pictures.held_out_crops(self.config.crop).split(self.config.batch))}
         kinds |= self.pictures.held_out_graphics_crops(profile.block)
@@ -249,7 +249,7 @@ class Trainer:
 
 
 def load_checkpoint(run: Path) -> dict[str, Any]:
-    """The checkpoint of a run. Raises :class:`ConfigError` where there is none."""
+    """Return the checkpoint of a run. Raises :class:`ConfigError` where there is none."""
     path = run / CHECKPOINT
     if not path.exists():
         raise ConfigError(f"{path}: there is no checkpoint to resume or export")
@@ -257,7 +257,7 @@ def load_checkpoint(run: Path) -> dict[str, Any]:
 
 
 def load_trained(run: Path) -> tuple[Codec, int]:
-    """The averaged weights of a run, and the number of steps behind them."""
+    """Return the averaged weights of a run, and the number of steps behind them."""
     state = load_checkpoint(run)
     codec = build(from_dict(state["config"]["profile"]))
     codec.load_state_dict(state["ema"])
@@ -272,7 +272,7 @@ def start(
     init: Codec | None = None,
     fabric: Fabric | None = None,
 ) -> Trainer:
-    """A trainer in the folder ``run``: new, from the weights of ``init`` if given, or continued from its checkpoint.
+    """Make a trainer in the folder ``run``: new, from the weights of ``init`` if given, or from its checkpoint.
 
     Raises :class:`ConfigError` where a new run would overwrite one, where there is none to continue, or where the
     profile is not that of the run or of ``init``. A profile may have more residual blocks than ``init``: they start

@@ -57,7 +57,7 @@ class Muon(Optimizer):
 
 
 def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
-    """Roughly the nearest semi-orthogonal matrices (N, rows, columns), by quintic Newton-Schulz steps in bfloat16."""
+    """Approximate the nearest semi-orthogonal matrices (N, rows, columns), by Newton-Schulz steps in bfloat16."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x = matrices.bfloat16()
     tall = x.shape[1] > x.shape[2]

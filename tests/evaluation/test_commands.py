@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from finola_codec.errors import ConfigError
-from finola_codec.evaluation.codecs import find, missing
+from finola_codec.evaluation.codecs import find
 from tests.conftest import psnr
 
 
@@ -59,4 +59,5 @@ def test_a_program_that_fails_is_named(programs: Path, photo: Image.Image) -> No
 
 
 def test_what_is_not_installed_is_said(programs: Path) -> None:
-    assert missing()["vvc"] == "vvc needs the program vvencapp, which is not installed"
+    with pytest.raises(ConfigError, match="vvc needs the program vvencapp, which is not installed"):
+        find(["vvc"], [])

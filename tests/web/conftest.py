@@ -19,9 +19,10 @@ from PIL import Image
 
 from finola_codec import decode, info, web
 from finola_codec.cli import main
+from finola_codec.runtime.devices import open_graph
 from finola_codec.runtime.manifest import DECODER, GROWTH
 from finola_codec.runtime.model import Model, load_model
-from finola_codec.runtime.pixels import Paths, Pixels
+from finola_codec.runtime.pixels import Pixels, pixels_of
 from tests.golden.make import FOLDER, MODELS
 
 TIMEOUT = 120  # seconds; only a hang takes so long
@@ -99,11 +100,13 @@ def compact_models(site: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
             if (packed / f"{graph}.packed").exists():
                 paths[graph] = scratch / f"{name}-{graph}"
                 paths[graph].write_bytes(gzip.decompress((packed / f"{graph}.packed").read_bytes()))
-        none = scratch / "none"
-        pixels = Pixels(Paths(none, none, paths.get(GROWTH), paths[DECODER]), model.profile, 1, 0)
-        vars(model)["pixels"] = pixels  # in the place of what the property would make
+        vars(model)["pixels"] = _pixels(model, paths)  # in the place of what the property would make
         found[model.id.hex()] = model
     return found
+
+
+def _pixels(model: Model, paths: dict[str, Path]) -> Pixels:
+    return pixels_of(model.profile, lambda name, leads_to_pixels: open_graph(paths[name], "cpu", 0, leads_to_pixels))
 
 
 @pytest.fixture(scope="session")
