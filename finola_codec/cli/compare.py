@@ -22,9 +22,9 @@ from finola_codec.runtime.model import DEFAULT_MODEL
 @options.force
 def compare(picture: str, out: str, codec: str, model: str, quality: int, force: bool) -> None:
     """Put the picture IN, our codec and another one at equal bytes side by side in one PNG."""
+    files.check_apart(picture, out)
     if out != files.STREAM and Path(out).suffix.lower() != ".png":
         raise FinolaError(f"{out}: compare writes a PNG; give it a name that ends in .png")
-    files.check_apart(picture, out)
     files.check_target(out, force)
     from finola_codec.evaluation.codecs import find
     from finola_codec.evaluation.compare import at_bytes, caption, side_by_side
