@@ -183,7 +183,7 @@ def test_two_targets_contradict_each_other(tiny_model: Model) -> None:
 
 
 def test_threads_are_those_of_the_model_that_is_opened(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = encode(Image.new("RGB", (20, 20)), model=tiny_model)
+    data = encode(Image.new("RGB", (20, 20)), model=tiny_model, layer="off")  # a layer alone needs no model
     opened = []
     monkeypatch.setattr(codec, "load_model", lambda model, threads, device: opened.append(threads) or tiny_model)
     decode(data, model=str(tiny_model.folder), threads=1)
@@ -195,7 +195,9 @@ def test_threads_are_those_of_the_model_that_is_opened(tiny_model: Model, monkey
 def test_every_file_that_is_written_can_be_read(either_model: Model, kind: str, quality: int) -> None:
     for size in ((1, 1), (3, 200), (130, 70), (700, 8)):
         picture = hard.PICTURES[kind](*size)
-        assert decode(encode(picture, quality, model=either_model), model=either_model).size == size
+        for layer in ("auto", "off"):
+            data = encode(picture, quality, model=either_model, layer=layer)
+            assert decode(data, model=either_model).size == size
 
 
 @pytest.mark.slow

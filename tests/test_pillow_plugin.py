@@ -53,7 +53,7 @@ def test_options_of_other_formats_are_ignored(photo: Image.Image) -> None:
     photo = photo.crop((0, 0, 40, 40))
     plain, other = io.BytesIO(), io.BytesIO()
     photo.save(plain, "FIN", quality=30)
-    photo.save(other, "FIN", quality=np.int64(30), optimize=True, progressive=True, subsampling=0, dpi=(72, 72))
+    photo.save(other, "FIN", quality=np.int64(30), optimize=True, progressive=True, subsampling=0)
     assert plain.getvalue() == other.getvalue()
 
 
@@ -61,3 +61,9 @@ def test_options_of_other_formats_are_ignored(photo: Image.Image) -> None:
 def test_options_that_cannot_be_are_pillows_error(photo: Image.Image, options: dict) -> None:
     with pytest.raises(ValueError, match=r"quality|fit"):
         photo.crop((0, 0, 40, 40)).save(io.BytesIO(), "FIN", **options)
+
+
+def test_metadata_are_kept(photo: Image.Image) -> None:
+    file = io.BytesIO()
+    photo.crop((0, 0, 40, 40)).save(file, "FIN", dpi=(72, 72), xmp=b"<x/>")
+    assert Image.open(file).info == {"quality": 50, "dpi": (72.0, 72.0), "xmp": b"<x/>"}
