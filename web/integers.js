@@ -31,7 +31,8 @@ export async function decodeIntegers(model, header, chunks, { maxPixels, partial
  */
 export async function fingerprint(data, model) {
   const { header, chunks } = unpack(data);
-  const values = await decodeIntegers(model, header, chunks);
+  // A file that is a layer alone has no integers.
+  const values = chunks.has(CHUNK.HYPER) ? await decodeIntegers(model, header, chunks) : new Int32Array(0);
   const bytes = new DataView(new ArrayBuffer(4 * values.length));
   values.forEach((value, i) => bytes.setInt32(4 * i, value, true));
   return sha256(bytes);
