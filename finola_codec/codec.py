@@ -116,7 +116,8 @@ def decode(
     :func:`load_model` has it; a :class:`Model` has its own.
 
     Raises :class:`FormatError` for damaged or foreign data, :class:`LimitError` for more than ``max_pixels``,
-    :class:`ModelError` where the model is missing or is not the one that the file was written with.
+    :class:`ModelError` where the model is missing or is not the one that the file was written with,
+    :class:`ConfigError` for a ``device`` that is not there.
     """
     header, chunks = container.unpack(data, max_pixels)
     if HYPER not in chunks:
@@ -252,7 +253,7 @@ def _choose(model: Model, pixels: NDArray[np.uint8], quality: int, effort: int, 
     def learned(pixels: NDArray[np.uint8], free: Mask | None = None) -> Learned:
         bits = np.zeros(model.pixels.grid(*pixels.shape[:2]), np.float32)
         payloads = _payloads(model, pixels, quality, effort, free, bits)
-        size = sum(map(len, _chunks(payloads).values()))
+        size = sum(map(container.chunk_bytes, _chunks(payloads).values()))
         return Learned(payloads, size, model.pixels.synthesise(payloads.y, quality, *pixels.shape[:2]), bits)
 
     return search.choose(learned(pixels), model.lagrangian(quality) / 3, learned)

@@ -29,6 +29,7 @@ SMALL_COVER = 2**20
 HYPER, VECTORS, ALPHA, LAYER = 0x01, 0x02, 0x03, 0x04
 ICC, EXIF, XMP, RESOLUTION, CHECKS = 0x84, 0x85, 0x86, 0x87, 0x88
 ANCILLARY = 0x80
+CRC_BYTES = 4  # at the end of each chunk
 NAMES = {
     HYPER: "hyper vectors",
     VECTORS: "vectors",
@@ -77,6 +78,11 @@ def pack(header: Header, chunks: Mapping[int, bytes]) -> bytes:
         start = bytes([kind]) + _varint(len(payload))
         out += start + payload + _crc(head, start, payload)
     return bytes(out)
+
+
+def chunk_bytes(payload: bytes) -> int:
+    """Return how many bytes a chunk takes: its type, length and checksum beside its payload."""
+    return 1 + len(_varint(len(payload))) + len(payload) + CRC_BYTES
 
 
 def unpack(data: bytes, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> tuple[Header, dict[int, bytes]]:
@@ -222,9 +228,9 @@ def _read_chunk(data: bytes, start: int, head: bytes) -> _Chunk:
     length, position = _read_varint(data, start + 1)
     if kind not in LARGE and length > MAX_METADATA:
         raise LimitError(f"the {_name(kind)} chunk claims {length} bytes, more than the limit of {MAX_METADATA}")
-    payload, end = data[position : position + length], position + length + 4
+    payload, end = data[position : position + length], position + length + CRC_BYTES
     is_whole = end <= len(data)
-    is_intact = is_whole and _crc(head, data[start:position], payload) == data[end - 4 : end]
+    is_intact = is_whole and _crc(head, data[start:position], payload) == data[end - CRC_BYTES : end]
     return _Chunk(kind, payload, end, is_whole, is_intact)
 
 
@@ -233,7 +239,7 @@ def _crc(*parts: bytes) -> bytes:
     value = 0
     for part in parts:
         value = zlib.crc32(part, value)
-    return value.to_bytes(4, "little")
+    return value.to_bytes(CRC_BYTES, "little")
 
 
 def _varint(value: int) -> bytes:

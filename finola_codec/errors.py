@@ -62,6 +62,13 @@ class IncompleteError(FinolaError):
     exit_code = 3
 
 
+def told(error: FinolaError | OSError) -> str:
+    """Say in one line what went wrong."""
+    if isinstance(error, FinolaError):
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+
+
 @contextmanager
 def naming(name: str) -> Iterator[None]:
     """Put the name of a file before what is wrong with it."""

@@ -17,6 +17,16 @@ from finola_codec.errors import FinolaError
 NAMELESS = hasattr(os, "O_TMPFILE") and os.path.isdir("/proc/self/fd")
 
 
+def read(path: Path) -> bytes:
+    """Return the bytes of a file. Raises :class:`FinolaError`, which does not name it."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise FinolaError("no such file") from error
+    except OSError as error:
+        raise FinolaError(error.strerror or str(error)) from error
+
+
 def check_target(target: Path, force: bool) -> None:
     """Refuse to write over a file that exists without ``force``, and over a folder. Raises :class:`FinolaError`.
 

@@ -20,6 +20,7 @@ from finola_codec import web_weights
 from finola_codec.entropy.fixed import to_real
 from finola_codec.errors import ConfigError
 from finola_codec.quality import mix
+from finola_codec.runtime.devices import channels_first
 from finola_codec.runtime.manifest import DECODER, ENCODER, GROWTH, HYPER_ENCODER, MANIFEST, PRIOR
 from finola_codec.runtime.model import Model
 from finola_codec.web_weights import Floats, Sample
@@ -137,9 +138,9 @@ def _samples(model: Model) -> list[Sample]:
     side = max(SAMPLE_SIDE, model.profile.block)
     top, left = ((length - side) // 2 for length in whole.shape[:2])
     pixels = whole[top : top + side, left : left + side]
-    wanted = _channels_first(pixels.astype(np.float32) / np.float32(255) - np.float32(0.5))
+    wanted = channels_first(pixels.astype(np.float32) / np.float32(255) - np.float32(0.5))
     return [
-        Sample(_channels_first(_coded(model, pixels, quality)), mix(quality, model.profile.anchors), wanted)
+        Sample(channels_first(_coded(model, pixels, quality)), mix(quality, model.profile.anchors), wanted)
         for quality in SAMPLE_QUALITIES
     ]
 
@@ -148,10 +149,6 @@ def _coded(model: Model, pixels: np.ndarray, quality: int) -> Floats:
     y = model.pixels.analyse(pixels, quality)
     z = model.pixels.hyper(y, quality)
     return to_real(model.prior.encode(y, z, quality, model.price(quality)).y)
-
-
-def _channels_first(array: Floats) -> Floats:
-    return np.ascontiguousarray(array.transpose(2, 0, 1)[None])
 
 
 def _write_variant(folder: Path, name: str, data: bytes) -> Mapping[str, Any]:

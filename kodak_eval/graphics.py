@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from finola_codec import codec, journal, load_model
+from finola_codec.evaluation import metrics
 from finola_codec.evaluation.codecs import AVIF, JXL, WEBP, FinolaCodec, ImageCodec, PillowCodec, find
 from finola_codec.runtime.model import Model
 
@@ -30,7 +31,6 @@ DATA = HERE.parent.parent / "shared" / "data" / "train" / "graphics"
 PICTURES = (HERE / "graphics_test.txt").read_text().split()
 KINDS = tuple(dict.fromkeys(name.split("/")[0] for name in PICTURES))
 RANGE = (28, 48)  # dB
-EXACT = 100.0  # dB, stands for a lossless file
 QUALITIES = (1, 10, 20, 30, 40, 50, 65, 80, 100)
 SETTING = 0.0  # of codecs that have no quality
 OURS, WITHOUT, LOSSLESS = "finola-base", "finola-base, layer off", "finola-base, layer only"
@@ -91,9 +91,8 @@ def codecs() -> dict[str, ImageCodec]:
 
 
 def psnr(a: Image.Image, b: Image.Image) -> float:
-    """dB over all three channels."""
-    error = np.mean((np.asarray(a, np.float32) - np.asarray(b, np.float32)) ** 2, dtype=np.float64)
-    return EXACT if error == 0 else float(10 * np.log10(255**2 / error))
+    """dB of two RGB pictures; 100 stands for a lossless one."""
+    return metrics.psnr(np.asarray(a), np.asarray(b))
 
 
 @click.group()

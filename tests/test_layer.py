@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import finola_codec.pillow_plugin  # noqa: F401  (registers the format)
-from finola_codec import ConfigError, Model, codec, decode, encode, info, load_model, salvage
+from finola_codec import ConfigError, Model, decode, encode, info, load_model, salvage
 from finola_codec.layer import Search
 from finola_codec.layer.fill import fill
 from tests.conftest import psnr
@@ -51,8 +51,7 @@ def test_it_is_never_worse_than_no_layer(
 ) -> None:
     picture = chart(photo).crop((200, 50, 200 + size[0], 50 + size[1]))
     auto, off = (encode(picture, quality, model=either_model, layer=layer) for layer in ("auto", "off"))
-    # The choice is made with a quicker WebP, so sizes may differ by some bytes.
-    assert cost(picture, auto, either_model, quality) <= cost(picture, off, either_model, quality) + 8 * 16
+    assert cost(picture, auto, either_model, quality) <= cost(picture, off, either_model, quality)
 
 
 def test_a_photograph_is_as_it_would_be_without(tiny_model: Model, photo: Image.Image) -> None:
@@ -111,4 +110,3 @@ def test_filling_goes_on_from_the_surroundings(photo: Image.Image) -> None:
     border = pixels[90:100, 200:280].mean((0, 1))
     assert np.abs(filled[100:104, 200:280].mean((0, 1)) - border).max() < 20
     assert np.abs(np.diff(filled[100:164, 200:280].astype(int), axis=0)).max() < 40  # no edges
-    assert codec.LAYERS == ("auto", "off", "only")

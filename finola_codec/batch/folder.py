@@ -15,7 +15,7 @@ from pathlib import Path
 
 from finola_codec.batch.manifest import Manifest, writing
 from finola_codec.batch.work import Decoding, Work
-from finola_codec.errors import ConfigError, FinolaError, ModelError, TargetError
+from finola_codec.errors import ConfigError, FinolaError, ModelError, TargetError, told
 from finola_codec.files import check_apart, check_target, write_whole
 from finola_codec.journal import Line
 from finola_codec.parallel import Engine
@@ -69,12 +69,15 @@ class Batch:
     def jobs(self) -> Iterator[Job]:
         """Return what is not done yet, found as it is needed.
 
-        Raises, at once, :class:`ConfigError` for a source of a resumable batch that is no folder, and
-        :class:`ModelError` for an unknown model.
+        Raises, at once, :class:`ConfigError` for a source of a resumable batch that is no folder or for
+        sources without files, and :class:`ModelError` for an unknown model.
         """
         if self.resumable and not self.sources[0].is_dir():
             raise ConfigError(f"{self.sources[0]}: no such folder")
-        return self._jobs(self.work.settings(), self._manifest())
+        settings = self.work.settings()
+        if next(self.files(), None) is None:
+            raise ConfigError(f"{', '.join(map(str, self.sources))}: holds no file to work on")
+        return self._jobs(settings, self._manifest())
 
     def lines(self) -> list[Line]:
         """Return what the manifest says of the files that are in the source now."""
@@ -103,7 +106,7 @@ class Batch:
                 self._check(root / file, out, replace)
                 yield Job(root / file, about, replace)
             except (FinolaError, OSError) as error:
-                yield Job(root / file, about, refusal=_told(error))
+                yield Job(root / file, about, refusal=told(error))
 
     def _with_clashes(self) -> Iterator[tuple[Path, Path, Path | None]]:
         """Each of :meth:`files`, and the earlier file whose result it would overwrite."""
@@ -141,7 +144,7 @@ class Batch:
         except (FinolaError, OSError) as error:
             if self._concerns_all(error):
                 raise
-            return job.about | {"error": _told(error)}
+            return job.about | {"error": told(error)}
         return job.about | {
             "bytes_out": len(result.data),
             "sha256": hashlib.sha256(result.data).hexdigest(),
@@ -174,10 +177,6 @@ def run(batch: Batch, engine: Engine, threads: int = 0) -> Generator[Line, None,
             for line in found:
                 done(line)
                 yield line
-
-
-def _told(error: FinolaError | OSError) -> str:
-    return str(error) if isinstance(error, FinolaError) else f"{error.filename}: {error.strerror}"
 
 
 def _unnoted(line: Line) -> None:

@@ -10,7 +10,8 @@ from typing import Any, BinaryIO, Literal, Protocol
 
 from finola_codec import codec, formats
 from finola_codec.container import DEFAULT_MAX_PIXELS
-from finola_codec.errors import FinolaError, naming
+from finola_codec.errors import naming
+from finola_codec.files import read
 from finola_codec.runtime.devices import choose
 from finola_codec.runtime.model import DEFAULT_MODEL, load_model
 
@@ -118,22 +119,13 @@ class Decoding:
         options["max_pixels"] = self.max_pixels
         out, missing = io.BytesIO(), list[str]()
         with naming(name):
-            data = _read(source)
+            data = read(source) if isinstance(source, Path) else source.read()
             if self.salvage:
                 image, missing = codec.salvage(data, **options)
             else:
                 image = codec.decode(data, **options)
             formats.save(image, out, self.suffix, self.output_quality)
         return Result(out.getvalue(), image.width * image.height, [f"{name}: salvaged: {what}" for what in missing])
-
-
-def _read(source: Path | BinaryIO) -> bytes:
-    try:
-        return source.read_bytes() if isinstance(source, Path) else source.read()
-    except FileNotFoundError as error:
-        raise FinolaError("no such file") from error
-    except OSError as error:
-        raise FinolaError(error.strerror or str(error)) from error
 
 
 def _changed(work: Encoding | Decoding) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from finola_codec import __version__
-from finola_codec.errors import FinolaError, how_to_install
+from finola_codec.errors import FinolaError, how_to_install, told
 
 SAME = ("batch", "compare", "decode", "encode", "export", "info", "models", "paper", "train", "web")
 COMMANDS = {name: name for name in SAME} | {"eval": "evaluate"}  # to the module and the function in it
@@ -58,7 +58,7 @@ def _complaining() -> Iterator[None]:
         sys.stdout = None  # nothing more can be written there, and Python would try again at exit
         _fail("standard output was closed before everything was written")
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error))
+        _fail(told(error))
     except ModuleNotFoundError as error:
         _fail(f"this command needs {error.name}: {how_to_install('train,eval')}")
 

@@ -24,18 +24,17 @@ def batch() -> None:
 
 def _folders(command: options.Command) -> options.Command:
     folder = click.Path(path_type=Path)
-    for option in (
-        options.verbose,
-        options.threads,
-        options.engine(None, "as many as CPU threads, for 8 files or more"),
-        click.option("--retry-failed", is_flag=True, help="Work again on files that failed."),
-        options.skip_existing,
-        click.option("--force", is_flag=True, help="Overwrite files that batch did not write, or that were changed."),
-        click.argument("target", metavar="DST", type=folder),
+    return options.added(
+        command,
         click.argument("source", metavar="SRC", type=folder),
-    ):
-        command = option(command)
-    return command
+        click.argument("target", metavar="DST", type=folder),
+        click.option("--force", is_flag=True, help="Overwrite files that batch did not write, or that were changed."),
+        options.skip_existing,
+        click.option("--retry-failed", is_flag=True, help="Work again on files that failed."),
+        options.engine(None, "as many as CPU threads, for 8 files or more"),
+        options.threads,
+        options.verbose,
+    )
 
 
 @batch.command()

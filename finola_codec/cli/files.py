@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from finola_codec import files
 from finola_codec.batch.folder import Batch
 from finola_codec.batch.folder import run as run_all
 from finola_codec.batch.work import FIN, Work
-from finola_codec.errors import FinolaError, IncompleteError
+from finola_codec.errors import FinolaError, IncompleteError, naming
 from finola_codec.journal import Line
 from finola_codec.parallel import Engine
 
@@ -67,9 +67,6 @@ def run_batch(batch: Batch, engine: Engine, threads: int, verbose: bool, label: 
 
     Raises :class:`FinolaError` at the end if any has failed, :class:`IncompleteError` if damaged ones were salvaged.
     """
-    batch.work.settings()  # a wrong model is refused before any file is looked for
-    if all(source.exists() for source in batch.sources) and not any(True for _ in batch.files()):
-        raise FinolaError(f"{', '.join(map(str, batch.sources))}: holds no file to work on")
     began = time.monotonic()
     lines: list[Line] = []
     with (
@@ -91,8 +88,7 @@ def _report(line: Line, target: Path, verbose: bool) -> None:
         click.echo(f"{Path(line['source'], line['file'])} -> {target / line['result']}: {told}", err=True)
 
 
-def _summarise(lines: Iterable[Line], seconds: float) -> None:
-    lines = list(lines)
+def _summarise(lines: Sequence[Line], seconds: float) -> None:
     good = [line for line in lines if "error" not in line]
     before, after, pixels = (sum(line[key] for line in good) for key in ("bytes_in", "bytes_out", "pixels"))
     if good:
@@ -122,8 +118,6 @@ def _run_one(source: str, target: str, work: Work, how: How) -> None:
     check_target(target, how.force)
     if source != STREAM and Path(source).is_dir():
         raise FinolaError(f"{source}: is a folder; name a file, or give --out-dir")
-    if target != STREAM and not Path(target).parent.is_dir():
-        raise FinolaError(f"{Path(target).parent}: no such folder")
     file = io.BytesIO(read(source)) if source == STREAM else Path(source)
     if sys.stderr.isatty() or how.verbose:
         logging.basicConfig(format="finola-codec: %(message)s", level=logging.INFO)  # what a search has tried
@@ -163,18 +157,21 @@ def name_of(source: str) -> str:
 
 def read(source: str) -> bytes:
     """Return the bytes of a file or of standard input. Raises :class:`FinolaError` where there is none."""
-    try:
-        return sys.stdin.buffer.read() if source == STREAM else Path(source).read_bytes()
-    except FileNotFoundError as error:
-        raise FinolaError(f"{source}: no such file") from error
-    except OSError as error:
-        raise FinolaError(f"{name_of(source)}: {error.strerror}") from error
+    with naming(name_of(source)):
+        if source != STREAM:
+            return files.read(Path(source))
+        try:
+            return sys.stdin.buffer.read()
+        except OSError as error:
+            raise FinolaError(error.strerror) from error
 
 
 def check_target(target: str, force: bool) -> None:
-    """Refuse, before any work is done, to overwrite a file without ``force``, and to fill a terminal with bytes."""
+    """Refuse, before any work is done, what :func:`write` could not do, or must not do without ``force``."""
     if target != STREAM:
         files.check_target(Path(target), force)
+        if not Path(target).parent.is_dir():
+            raise FinolaError(f"{Path(target).parent}: no such folder")
     elif sys.stdout.isatty():
         raise FinolaError("standard output is a terminal; redirect it, or name a file")
 
@@ -191,10 +188,7 @@ def write(target: str, data: bytes, force: bool) -> None:
         except OSError as error:
             raise OSError(error.errno, error.strerror, "standard output") from error
         return
-    path = Path(target)
-    if not path.parent.is_dir():
-        raise FinolaError(f"{path.parent}: no such folder")
     try:
-        files.write_whole(path, data, force)
+        files.write_whole(Path(target), data, force)
     except OSError as error:
         raise FinolaError(f"{target}: {error.strerror}") from error

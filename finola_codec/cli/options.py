@@ -86,7 +86,7 @@ def encoding(command: Command) -> Command:
         fields = {name: given.pop(name) for name in Encoding.__dataclass_fields__ if name in given}
         return command(*arguments, work=Encoding(quality=quality or 50, **fields), **given)
 
-    return _with(
+    return added(
         wrapped,
         click.option("--model", default=DEFAULT_MODEL, show_default=True, help=f"{_MODEL}."),
         click.option("--quality", type=click.IntRange(1, 100), help="1 (smallest) to 100 (best); 50 by default."),
@@ -117,7 +117,7 @@ def decoding(command: Command) -> Command:
         fields = {name: given.pop(name) for name in Decoding.__dataclass_fields__ if name in given}
         return command(*arguments, work=Decoding(**fields), **given)
 
-    return _with(
+    return added(
         wrapped,
         click.option("--model", help=f"{_MODEL}; by default the one that each file names."),
         click.option(
@@ -143,7 +143,7 @@ def decoding(command: Command) -> Command:
 
 def engine(workers: int | None, default: str | None = None) -> Callable[[Command], Command]:
     """Add the options that say where the work is done: --workers, --engine, --address."""
-    return lambda command: _with(
+    return lambda command: added(
         command,
         click.option(
             "--workers", type=click.IntRange(min=1), default=workers, show_default=default or True, help="Processes."
@@ -153,7 +153,8 @@ def engine(workers: int | None, default: str | None = None) -> Callable[[Command
     )
 
 
-def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
+def added(command: Command, *options: Callable[[Command], Command]) -> Command:
+    """Add options and arguments to a command, which has them in this order."""
     for option in reversed(options):
         command = option(command)
     return command

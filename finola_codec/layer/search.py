@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from finola_codec import images
+from finola_codec import container, images
 from finola_codec.entropy.exact import Payloads
 from finola_codec.layer import blocks, palette
 from finola_codec.layer.contexts import code_lengths, tidy
@@ -22,7 +22,6 @@ SHARP_BLOCKS, FLAT_BLOCKS = 0.005, 0.25  # the share of such blocks, or of those
 RATES = (0.6, 1.1, 2.0)  # what the colours' bits are counted at when they are merged; each gives one candidate
 PASSES = 2  # of choosing blocks, and then a palette for them
 GAIN = 0.98  # a mixture is coded only if it promises to cost no more than this share of what the best has
-QUICK = 4  # libwebp's method with which candidates are compared
 EXACT = 0.2  # merging may be a mistake where its error is a larger share than this of the cost
 
 Floats = NDArray[np.float64]
@@ -33,7 +32,7 @@ class Learned:
     """The learned part of a file: its payloads, and what they come to."""
 
     payloads: Payloads
-    size: int  # bytes
+    size: int  # bytes of their chunks
     pixels: Pixels  # as they decode
     bits: NDArray[np.float32]  # (h, w), what each C-vector takes
 
@@ -54,7 +53,7 @@ class _Candidate:
         self.indexed, self.mask = indexed, mask
         self.covered = blocks.widen(mask, *original.shape[:2])
         self.layer = _layer(indexed.pixels, self.covered)
-        self.size = len(images.pack_layer(self.layer, QUICK))
+        self.size = container.chunk_bytes(images.pack_layer(self.layer, images.QUICK))
         self.error = blocks.sums(_squared(original, indexed.pixels))  # of all blocks, as if they were in the layer
 
     @cached_property
@@ -108,7 +107,7 @@ class Search:
             least, best = alone.cost(weight), Choice(None, alone.layer, alone.indexed.pixels)
         if weight * alone.error.sum() > EXACT * alone.cost(weight):
             exact = _layer(self._pixels, alone.covered)
-            bits = 8.0 * len(images.pack_layer(exact, QUICK))
+            bits = 8.0 * container.chunk_bytes(images.pack_layer(exact, images.QUICK))
             if bits < least:
                 least, best = bits, Choice(None, exact, self._pixels)
         mixture = self._mixture(plain, alone, weight, GAIN * least)

@@ -25,17 +25,19 @@ RATE = 0.3
 CURVATURE = 0.85  # the curvature of half the squared pixel error, relative to that of the linear shortcut alone
 PRICE = 0.6  # an error of a refined vector costs this part of the usual price, because others make up for some of it
 
+Floats = NDArray[np.float32]
+
 _log = logging.getLogger(__name__)
 
 
 def refine(
     model: Model,
     pixels: NDArray[np.uint8],
-    y: NDArray[np.float32],
+    y: Floats,
     quality: int,
     iterations: int,
     free: NDArray[np.bool_] | None = None,
-) -> tuple[NDArray[np.float32], float]:
+) -> tuple[Floats, float]:
     """Lower bits + lambda 255^2 MSE of a picture by ``iterations`` of proximal gradient descent on its C-vectors.
 
     ``pixels`` (H, W, 3) and their vectors ``y`` (h, w, C) give the best vectors that were met, ``y`` itself among them,
@@ -49,23 +51,25 @@ def refine(
         usual, lower = model.price(quality), PRICE * model.price(quality)
         curvature = CURVATURE / model.profile.unit**2
         weight = model.lagrangian(quality) * 255**2 / 3  # bits for a squared error, pixels lying in [0, 1]
-        best, least, refined = (y, usual), np.inf, y.copy()
-        for iteration in range(-1, iterations + 1):
-            vectors, price = (y, usual) if iteration < 0 else (refined, lower)
+
+        def coded(vectors: Floats, price: float) -> tuple[float, Floats, Floats]:
             payloads = model.prior.encode(vectors, model.pixels.hyper(vectors, quality), quality, price, free)
-            gradient, error = _gradients(model, pixels, to_real(payloads.y), quality)
-            cost = 8 * (len(payloads.hyper) + len(payloads.vectors)) + weight * error
-            _log.info("iteration %d of %d: %.0f bits of rate and distortion", max(0, iteration), iterations, cost)
+            decoded = to_real(payloads.y)
+            gradient, error = _gradients(model, pixels, decoded, quality)
+            return 8 * (len(payloads.hyper) + len(payloads.vectors)) + weight * error, decoded, gradient
+
+        best, refined = (y, usual), y.copy()
+        least, *_ = coded(y, usual)
+        for iteration in range(iterations + 1):
+            cost, decoded, gradient = coded(refined, lower)
+            _log.info("iteration %d of %d: %.0f bits of rate and distortion", iteration, iterations, cost)
             if cost < least:
-                best, least = (vectors.copy(), price), cost
-            if iteration >= 0:
-                refined += RATE * (to_real(payloads.y) - gradient / curvature - refined)
+                best, least = (refined.copy(), lower), cost
+            refined += RATE * (decoded - gradient / curvature - refined)
         return best
 
 
-def _gradients(
-    model: Model, pixels: NDArray[np.uint8], decoded: NDArray[np.float32], quality: int
-) -> tuple[NDArray[np.float32], float]:
+def _gradients(model: Model, pixels: NDArray[np.uint8], decoded: Floats, quality: int) -> tuple[Floats, float]:
     """Differentiate half the pixels' squared error by the decoded C-vectors (h, w, C), and return that error too."""
     codec = _codec(model.folder)
     block, where = codec.profile.block, position(quality)
@@ -78,9 +82,7 @@ def _gradients(
     return found, error
 
 
-def _gradient(
-    codec: Codec, window: NDArray[np.uint8], decoded: NDArray[np.float32], where: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _gradient(codec: Codec, window: NDArray[np.uint8], decoded: Floats, where: float) -> tuple[Floats, Floats]:
     """Differentiate half the squared error of pixels (H, W, 3) in [0, 1] by the decoded C-vectors (h, w, C).
 
     The squared error of every pixel (H, W) comes with it.

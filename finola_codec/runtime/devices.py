@@ -81,7 +81,7 @@ def _in_onnxruntime(path: Path, threads: int, provider: str) -> Graph:
     names = [i.name for i in session.get_inputs()]
 
     def run(x: Floats, mix: Floats) -> Floats:
-        inputs = {"input": _channels_first(x), "mix": mix}
+        inputs = {"input": channels_first(x), "mix": mix}
         return _channels_last(session.run(None, {name: inputs[name] for name in names})[0])
 
     return run
@@ -100,14 +100,15 @@ def _in_openvino(path: Path, threads: int, precision: str | None) -> Graph:
     request, lock = compiled.create_infer_request(), threading.Lock()  # a request serves one thread at a time
 
     def run(x: Floats, mix: Floats) -> Floats:
-        inputs = {"input": _channels_first(x), "mix": mix}
+        inputs = {"input": channels_first(x), "mix": mix}
         with lock:
             return _channels_last(request.infer({name: inputs[name] for name in names})[0])
 
     return run
 
 
-def _channels_first(x: Floats) -> Floats:
+def channels_first(x: Floats) -> Floats:
+    """Bring a map into the form that graphs take."""
     return np.ascontiguousarray(x.transpose(2, 0, 1)[None])  # (H, W, C) -> (1, C, H, W)
 
 

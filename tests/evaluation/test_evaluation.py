@@ -22,7 +22,7 @@ from finola_codec.cli import main
 from finola_codec.errors import ConfigError, ImageError
 from finola_codec.evaluation import pictures, sweep
 from finola_codec.evaluation.codecs import JPEG, KNOWN, PillowCodec, find
-from finola_codec.evaluation.compare import at_bytes, caption
+from finola_codec.evaluation.compare import at_bytes, caption, side_by_side
 from finola_codec.evaluation.metrics import measure
 from finola_codec.parallel import Engine
 from tests.conftest import psnr
@@ -252,9 +252,10 @@ def test_compare_command(folder: Path, tiny_model: Model, tmp_path: Path) -> Non
     arguments = ["compare", str(folder / "a.png"), str(tmp_path / "sheet.png"), "--model", str(tiny_model.folder)]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
-    sheet = Image.open(tmp_path / "sheet.png")
+    sheet, picture = Image.open(tmp_path / "sheet.png"), np.asarray(Image.open(folder / "a.png"))
     assert sheet.height == 218
-    assert sheet.width >= 3 * 200 + 2 * 8  # captions may be wider than small pictures
+    assert np.array_equal(np.asarray(sheet)[18:, :200], picture)
+    assert side_by_side([("a", Image.open(folder / "a.png"))] * 3).size == (3 * 200 + 2 * 8, 218)
     refused = CliRunner().invoke(main, [*arguments[:2], "sheet.jpg", *arguments[3:]])
     assert (refused.exit_code, "compare writes a PNG" in refused.output) == (2, True)
 
@@ -271,7 +272,12 @@ def test_compare_turns_a_picture_upright(tiny_model: Model, photo: Image.Image, 
     arguments = ["compare", str(tmp_path / "a.jpg"), str(tmp_path / "sheet.png"), "--model", str(tiny_model.folder)]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
-    assert Image.open(tmp_path / "sheet.png").height == 218
+    sheet, upright = (
+        np.asarray(Image.open(tmp_path / "sheet.png")),
+        Image.open(tmp_path / "a.jpg").rotate(-90, expand=True),
+    )
+    assert upright.size == (100, 200)
+    assert np.array_equal(sheet[18:, :100], np.asarray(upright))
 
 
 def test_compare_writes_nothing_but_the_picture_to_standard_output(
