@@ -21,3 +21,17 @@ def test_the_integer_path_in_node() -> None:
     tests = sorted(str(path) for path in (WEB / "tests").glob("*.test.js"))
     done = subprocess.run([node, "--test", *tests], cwd=WEB, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout[-4000:]
+
+
+def test_the_types_are_what_a_page_would_use() -> None:
+    node, compiler = shutil.which("node"), WEB / "node_modules" / "typescript" / "bin" / "tsc"
+    if node is None or not compiler.exists():
+        pytest.skip("node or TypeScript is not installed: npm ci --prefix web")
+    done = subprocess.run(
+        [node, compiler, "-p", WEB / "tests" / "tsconfig.json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout
