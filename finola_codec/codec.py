@@ -20,7 +20,7 @@ from finola_codec.entropy.exact import Payloads
 from finola_codec.entropy.fixed import Integers
 from finola_codec.errors import ConfigError, FormatError, ModelError, how_to_install
 from finola_codec.images import Planes
-from finola_codec.layer import Choice, Learned, Search
+from finola_codec.layer import Choice, Learned, Search, fine_weight
 from finola_codec.layer.palette import Mask
 from finola_codec.metadata import Metadata
 from finola_codec.quality import QUALITIES
@@ -256,7 +256,8 @@ def _choose(model: Model, pixels: NDArray[np.uint8], quality: int, effort: int, 
         size = sum(map(container.chunk_bytes, _chunks(payloads).values()))
         return Learned(payloads, size, model.pixels.synthesise(payloads.y, quality, *pixels.shape[:2]), bits)
 
-    return search.choose(learned(pixels), model.lagrangian(quality) / 3, learned)
+    weight = model.lagrangian(quality) / 3
+    return search.choose(learned(pixels), weight, fine_weight(weight, quality), learned)
 
 
 def _payloads(

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-MOST = 255  # colours of a layer: with the transparent one, as many as a WebP palette has
+FEW = 255  # colours: with the transparent one, as many as a WebP palette has
+MANY = 1023  # colours: as many as WebP's cache of recent ones holds well
 ROUNDS = 8  # of assigning colours and moving the palette's entries
 ENTRY_BITS = 24  # what an entry of the palette takes
 FINE = 2**14  # with more colours than this, those that differ in the low two bits count as one
@@ -63,8 +64,10 @@ def colours(pixels: Pixels) -> Colours:
     return Colours(values.astype(np.float64), which)
 
 
-def merge(found: Colours, where: Mask | None, weight: float, rate: float) -> Indexed:
+def merge(found: Colours, where: Mask | None, weight: float, rate: float, most: int = FEW) -> Indexed:
     """Choose a palette for the pixels ``where`` (all if None), and give every pixel of the picture its entry.
+
+    It has at most ``most`` entries.
 
     A colour goes to the entry that makes ``weight`` * squared error + ``rate`` * bits least, with the bits that an
     ideal code for the entries has; ``rate`` says how many of those a pixel really takes. So how many entries are left
@@ -73,7 +76,7 @@ def merge(found: Colours, where: Mask | None, weight: float, rate: float) -> Ind
     counts = found.counts(where)
     seen = np.flatnonzero(counts)
     values, counts = found.values[seen], counts[seen]
-    palette = _start(values, counts)
+    palette = _start(values, counts, most)
     bits = np.full(len(palette), np.log2(len(palette)) + 1)
     for _ in range(ROUNDS):
         entry = _assign(values, palette, weight, rate * bits)
@@ -86,16 +89,30 @@ def merge(found: Colours, where: Mask | None, weight: float, rate: float) -> Ind
     return Indexed(entry[found.which], palette.astype(np.uint8))
 
 
-def _start(values: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the colours themselves if they fit a palette, otherwise what median cut makes of them."""
-    if len(values) <= MOST:
+def _start(values: NDArray[np.float64], counts: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    """Return the colours themselves if they fit a palette, otherwise some that stand for them."""
+    if len(values) <= most:
         return values
+    return _median_cut(values, counts) if most <= FEW else _frequent(values, counts, most)
+
+
+def _median_cut(values: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
     # Median cut weighs by area, so each colour gets some pixels for its count.
     repeated = np.repeat(np.rint(values).astype(np.uint8), np.ceil(np.sqrt(counts)).astype(int), axis=0)
-    image = Image.fromarray(repeated[None], "RGB").quantize(MOST, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    image = Image.fromarray(repeated[None], "RGB").quantize(FEW, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     palette = image.getpalette()
     assert palette is not None
     return np.array(palette, np.float64).reshape(-1, 3)[np.unique(np.asarray(image))]
+
+
+def _frequent(values: NDArray[np.float64], counts: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    """Return the means of the fullest cells of the finest grid that has at most twice as many: Pillow stops at 256."""
+    for dropped_bits in range(1, 8):
+        cells, cell = np.unique(codes(np.rint(values).astype(np.uint8) >> np.uint8(dropped_bits)), return_inverse=True)
+        if len(cells) <= 2 * most:
+            break
+    used = np.bincount(cell.ravel(), counts, len(cells))
+    return _means(values, counts, cell.ravel(), len(cells))[np.argsort(-used, kind="stable")[:most]]
 
 
 def _assign(

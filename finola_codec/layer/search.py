@@ -22,6 +22,7 @@ SHARP_BLOCKS, FLAT_BLOCKS = 0.005, 0.25  # the share of such blocks, or of those
 RATES = (0.6, 1.1, 2.0)  # what the colours' bits are counted at when they are merged; each gives one candidate
 PASSES = 2  # of choosing blocks, and then a palette for them
 GAIN = 0.98  # a mixture is coded only if it promises to cost no more than this share of what the best has
+FULL = 200  # colours of a palette that seems to want more than palette.FEW
 EXACT = 0.2  # merging may be a mistake where its error is a larger share than this of the cost
 
 Floats = NDArray[np.float64]
@@ -94,17 +95,20 @@ class Search:
         sharp = (colours <= FEW_COLOURS) & (contrast >= CONTRAST)
         return bool(sharp.mean() >= SHARP_BLOCKS or (colours == 1).mean() >= FLAT_BLOCKS)
 
-    def choose(self, plain: Learned, weight: float, again: Callable[[Pixels, Mask], Learned]) -> Choice:
+    def choose(self, plain: Learned, weight: float, fine: float, again: Callable[[Pixels, Mask], Learned]) -> Choice:
         """Return the best of no layer, nothing but a layer, and a layer over some blocks.
 
         ``plain`` is the picture without a layer, ``weight`` the bits that a squared error of one level is worth, and
-        ``again`` codes other pixels, with a mask (h, w) of C-vectors that need not be coded.
+        ``again`` codes other pixels, with a mask (h, w) of C-vectors that need not be coded. A layer over the whole
+        picture is as good as the weight ``fine`` asks for, as long as it costs less than ``plain``.
         """
         least = 8 * plain.size + weight * float(_squared(self._pixels, plain.pixels).sum())
         best = Choice(plain.payloads, None, plain.pixels)
         alone = self._alone(weight)
         if alone.cost(weight) < least:
-            least, best = alone.cost(weight), Choice(None, alone.layer, alone.indexed.pixels)
+            finer = self._alone(fine) if fine > weight else alone
+            chosen = finer if finer.cost(weight) < least else alone
+            least, best = alone.cost(weight), Choice(None, chosen.layer, chosen.indexed.pixels)
         if weight * alone.error.sum() > EXACT * alone.cost(weight):
             exact = _layer(self._pixels, alone.covered)
             bits = 8.0 * container.chunk_bytes(images.pack_layer(exact, images.QUICK))
@@ -142,6 +146,8 @@ class Search:
     def _alone(self, weight: float) -> _Candidate:
         """Return the best layer over the whole picture."""
         merged = [palette.merge(self._colours, None, weight, rate * self._rate) for rate in RATES]
+        if max(len(indexed.palette) for indexed in merged) > FULL:
+            merged.append(palette.merge(self._colours, None, weight, self._rate, palette.MANY))
         found = [_Candidate(self._pixels, indexed, self._everywhere) for indexed in merged]
         return self._tidied(min(found, key=lambda c: c.cost(weight)), weight)
 
@@ -180,6 +186,14 @@ class Search:
 
     def _widened(self, mask: Mask) -> Mask:
         return blocks.widen(mask, self._height, self._width)
+
+
+def fine_weight(weight: float, quality: int) -> float:
+    """Return what errors weigh in a layer over the whole picture, from what they weigh elsewhere at a quality.
+
+    Above 80 it grows faster than lambda does: otherwise nothing would lie between some 45 dB and a lossless file.
+    """
+    return weight * 2 ** max(0.0, (quality - 80) / 4)
 
 
 def _layer(pixels: Pixels, covered: Mask) -> Pixels:
