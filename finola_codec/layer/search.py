@@ -19,10 +19,17 @@ from finola_codec.layer.palette import Colours, Indexed, Mask, Pixels
 MAX_PIXELS = 2**24  # in larger pictures no layer is looked for: it would take some 100 bytes a pixel
 FEW_COLOURS, CONTRAST = 12, 32  # a block of at most so many, and at least so much, is text or a line: no photograph's
 SHARP_BLOCKS, FLAT_BLOCKS = 0.005, 0.25  # the share of such blocks, or of those of one colour, that is worth a search
-RATES = (0.6, 1.1, 2.0)  # what the colours' bits are counted at when they are merged; each gives one candidate
+RATES = (
+    0.6,
+    1.1,
+    1.6,
+    2.3,
+    3.3,
+)  # what the bits of colours are counted at when they are merged, for a candidate each
 PASSES = 2  # of choosing blocks, and then a palette for them
 GAIN = 0.98  # a mixture is coded only if it promises to cost no more than this share of what the best has
 FULL = 200  # colours of a palette that seems to want more than palette.FEW
+TIDIED = 2  # of the candidates, the best ones, have their pixels tidied
 EXACT = 0.2  # merging may be a mistake where its error is a larger share than this of the cost
 
 Floats = NDArray[np.float64]
@@ -149,7 +156,8 @@ class Search:
         if max(len(indexed.palette) for indexed in merged) > FULL:
             merged.append(palette.merge(self._colours, None, weight, self._rate, palette.MANY))
         found = [_Candidate(self._pixels, indexed, self._everywhere) for indexed in merged]
-        return self._tidied(min(found, key=lambda c: c.cost(weight)), weight)
+        found.sort(key=lambda c: c.cost(weight))
+        return min((self._tidied(c, weight) for c in found[:TIDIED]), key=lambda c: c.cost(weight))
 
     def _mixture(self, plain: Learned, alone: _Candidate, weight: float, limit: float) -> _Candidate | None:
         """Return the layer over some blocks that promises the least cost, if that is below ``limit``."""
