@@ -199,7 +199,7 @@ def _finola(name: str, grower: Any, profile: Any, product: tuple[int, int], torc
     seeds = torch.randn(blocks, profile.channels if name == "finola-256" else product[0])
     rows, matrix = torch.randn(steps, product[0]), torch.randn(product)
     with torch.inference_mode():
-        grown = best(lambda: grower(seeds, side, side))
+        grown = best(lambda: grower(seeds[:, None, None], side, side))
         floor = best(lambda: rows @ matrix)
     print(
         f"{name}, {blocks} blocks: {1e6 * grown / blocks:.1f} us a block; its products as one: "
