@@ -132,7 +132,7 @@ class Writer:
         size = np.abs(excess).astype(np.int64)  # 1 or more
         bits = np.frexp(size)[1] - 1  # floor(log2(size)), exactly
         self._encoder.encode(bits.astype(np.int32), self._models.coder.uniform(ESCAPE_BITS))
-        for count in np.unique(bits):
+        for count in np.flatnonzero(np.bincount(bits)):
             chosen = bits == count
             sign = excess[chosen] < 0
             symbols = (2 * (size[chosen] - 2**count) + sign).astype(np.int32)
@@ -187,7 +187,7 @@ class Reader:
     def _read_escapes(self, count: int) -> NDArray[np.int32]:
         bits = self._decoder.decode(self._models.coder.uniform(ESCAPE_BITS), count)
         excess = np.empty(count, np.int32)
-        for size in np.unique(bits):
+        for size in np.flatnonzero(np.bincount(bits)):
             chosen = bits == size
             coded = self._decoder.decode(self._models.coder.uniform(2 ** (int(size) + 1)), int(chosen.sum()))
             excess[chosen] = np.where(coded % 2, -1, 1) * (coded // 2 + 2**size)
