@@ -104,7 +104,7 @@ def codecs() -> None:
             before = _rates(Path(baseline), "finola-base", device)
             ratios = ", ".join(f"{key} {rates[key] / before[key]:.2f}" for key in rates)
             print(f"  {baseline:29}" + _rate_line(before) + f"  times that: {ratios}")
-    for name in ("AVIF", "JPEG XL", "JPEG"):
+    for name in ("avif", "jxl", "jpeg"):
         print(f"{name:31}" + _rate_line(_rates(here, name, "cpu")))
 
 
