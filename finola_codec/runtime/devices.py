@@ -75,7 +75,7 @@ def _in_onnxruntime(path: Path, threads: int, provider: str) -> Graph:
     options.intra_op_num_threads = threads
     # Threads that spin between runs take the cores from NumPy's products, which come in between.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # An arena would keep what the largest window needed while the prior needs memory. Without it time grows by 2 to 4 %.
+    # An arena would keep what the largest window needed while the prior needs memory; time grows by 2 to 4 %.
     options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
