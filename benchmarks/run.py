@@ -1,7 +1,7 @@
 """Speed and memory, measured in one run, as ratios where there is something to compare with.
 
-Run on an idle machine: python benchmarks/run.py [start throughput scaling against files finola ...]
-COMPRESSAI names a Python that has CompressAI, for `against`.
+Run on an idle machine: python benchmarks/run.py [start throughput codecs scaling against files finola ...]
+COMPRESSAI names a Python that has CompressAI, for `against`, BASELINE a checkout of another revision, for `codecs`.
 """
 
 from __future__ import annotations
@@ -92,6 +92,45 @@ def _throughput(name: str) -> None:
     for part, work in parts.items():
         seconds = best(work)
         print(f"{part:24} {seconds:6.3f} s {size / seconds:7.2f} megapixel/s")
+
+
+def codecs() -> None:
+    """Megapixels a second of finola-base on each back end beside AVIF, JPEG XL, JPEG and another revision, warm."""
+    here, baseline = Path(__file__).parents[1], os.environ.get("BASELINE")
+    for device in ("cpu", "auto", "openvino"):
+        rates = _rates(here, "finola-base", device)
+        print(f"finola-base, {device:18}" + _rate_line(rates))
+        if baseline:
+            before = _rates(Path(baseline), "finola-base", device)
+            ratios = ", ".join(f"{key} {rates[key] / before[key]:.2f}" for key in rates)
+            print(f"  {baseline:29}" + _rate_line(before) + f"  times that: {ratios}")
+    for name in ("avif", "jxl", "jpeg"):
+        print(f"{name:31}" + _rate_line(_rates(here, name, "cpu")))
+
+
+def _rate_line(rates: dict[str, float]) -> str:
+    return f" encode {rates['encode']:7.2f} megapixel/s  decode {rates['decode']:7.2f} megapixel/s"
+
+
+def _rates(checkout: Path, codec: str, device: str) -> dict[str, float]:
+    """Megapixels a second of a codec in a process of its own, with the package of a checkout."""
+    program = (
+        "import json, sys; sys.path[:0] = sys.argv[1:3]\n"
+        "from run import best, picture; from finola_codec import load_model\n"
+        "from finola_codec.evaluation.codecs import FinolaCodec, find\n"
+        "name, device, image = sys.argv[3], sys.argv[4], picture(1.6)\n"
+        "ours = name.startswith('finola')\n"
+        "codec = FinolaCodec(load_model(name, device=device)) if ours else find([name])[0]\n"
+        "quality = 50 if ours else 75; data = codec.encode(image, quality); size = image.width * image.height / 1e6\n"
+        "rates = {'encode': size / best(lambda: codec.encode(image, quality), 3),"
+        " 'decode': size / best(lambda: codec.decode(data).load(), 3)}\n"
+        "print(json.dumps(rates))"
+    )
+    folders = [str(checkout), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", program, *folders, codec, device]
+    environment = os.environ | {"PYTHONPATH": str(checkout)}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return json.loads(done.stdout)
 
 
 def scaling() -> None:
@@ -199,7 +238,7 @@ def _finola(name: str, grower: Any, profile: Any, product: tuple[int, int], torc
     seeds = torch.randn(blocks, profile.channels if name == "finola-256" else product[0])
     rows, matrix = torch.randn(steps, product[0]), torch.randn(product)
     with torch.inference_mode():
-        grown = best(lambda: grower(seeds, side, side))
+        grown = best(lambda: grower(seeds[:, None, None], side, side))
         floor = best(lambda: rows @ matrix)
     print(
         f"{name}, {blocks} blocks: {1e6 * grown / blocks:.1f} us a block; its products as one: "
@@ -207,7 +246,7 @@ def _finola(name: str, grower: Any, profile: Any, product: tuple[int, int], torc
     )
 
 
-ALL = {f.__name__: f for f in (start, throughput, scaling, against, files, finola)}
+ALL = {f.__name__: f for f in (start, throughput, codecs, scaling, against, files, finola)}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:

@@ -24,6 +24,7 @@ TRIAL_STEP = 1 / 8  # in units of a row's scale
 COARSEST_STEP = 1  # where errors still grow with the square of the step
 QUIETEST = 1e-3  # of the loudest: channels that are quieter count as if they were so loud
 BYTE = 256
+CONVOLUTIONS = {"Conv": 1, "ConvTranspose": 0}  # the axis of the weights that the input's channels run along
 
 Floats = NDArray[np.float32]
 
@@ -41,7 +42,8 @@ class _Weight:
     graph: int
     name: str
     values: Floats
-    scale: Floats  # a row's unit of steps, (rows, 1, ...)
+    scale: Floats  # a row's unit of steps, (rows, 1, ...) or (1, rows, 1, ...)
+    row: int = 0  # the axis that rows are counted along: 0 or 1
     step: float = TRIAL_STEP  # in these units
 
     def integers(self) -> NDArray[np.int32]:
@@ -110,7 +112,7 @@ def _error(a: Floats, b: Floats) -> float:
 
 
 def _session(model: Any) -> Any:
-    """Open a session in which each weight can be an input, and which tells what enters a transposed convolution."""
+    """Open a session in which each weight can be an input, and which tells what enters the linear shortcut."""
     import onnx
     import onnxruntime
 
@@ -119,10 +121,8 @@ def _session(model: Any) -> Any:
     graph = open_model.graph
     for tensor in _large(graph):
         graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-    known = {i.name for i in graph.input}
-    for node in _transposed(graph):
-        if node.input[0] not in known:
-            graph.output.append(onnx.helper.make_tensor_value_info(node.input[0], onnx.TensorProto.FLOAT, None))
+    for node in _shortcuts(graph):
+        graph.output.append(onnx.helper.make_tensor_value_info(node.input[0], onnx.TensorProto.FLOAT, None))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -133,8 +133,10 @@ def _large(graph: Any) -> list[Any]:
     return [t for t in graph.initializer if t.data_type == 1 and len(t.dims) > 1 and np.prod(t.dims) >= SMALLEST]
 
 
-def _transposed(graph: Any) -> list[Any]:
-    return [node for node in graph.node if node.op_type == "ConvTranspose"]
+def _shortcuts(graph: Any) -> list[Any]:
+    """Return the convolution that reads the vectors themselves, padded, whose channels differ a thousandfold."""
+    padded = {node.output[0] for node in graph.node if node.op_type == "Pad" and node.input[0] == "input"}
+    return [node for node in graph.node if node.op_type in CONVOLUTIONS and node.input[0] in padded]
 
 
 def _with_float_weights(model: Any) -> Any:
@@ -156,28 +158,28 @@ def _weights_of(index: int, model: Any, chain: _Chain) -> list[_Weight]:
     """Return the large tensors of a graph, and what is a fair unit of steps for each of their rows."""
     import onnx
 
-    entering = {node.input[1]: node.input[0] for node in _transposed(model.graph)}
+    shortcuts = {node.input[1]: node for node in _shortcuts(model.graph)}
     found = []
     for tensor in _large(model.graph):
         values = onnx.numpy_helper.to_array(tensor)
-        others = tuple(range(1, values.ndim))
+        node = shortcuts.get(tensor.name)
+        # Of the shortcut a row is an input channel, where an error counts for as much as the channel is loud.
+        row = 0 if node is None else CONVOLUTIONS[node.op_type]
+        others = tuple(axis for axis in range(values.ndim) if axis != row)
         deviation = np.sqrt(np.mean(values**2, axis=others, keepdims=True))
         scale = np.maximum(deviation, 1e-9)
-        if tensor.name in entering:
-            # A row belongs to an input channel here, and an error in it counts for as much as the channel is loud.
-            loud = _loudness(index, entering[tensor.name], chain).reshape(scale.shape)
+        if node is not None:
+            loud = _loudness(chain.seen[index], node.input[0], chain.errors).reshape(scale.shape)
             scale = np.sqrt(np.mean((loud * deviation) ** 2)) / loud
-        found.append(_Weight(index, tensor.name, values, scale.astype(np.float32)))
+        found.append(_Weight(index, tensor.name, values, scale.astype(np.float32), row))
     return found
 
 
-def _loudness(index: int, name: str, chain: _Chain) -> NDArray[np.float64]:
-    """Return how loud the channels of a map are (channels,), where it is what enters a graph or one of its outputs."""
-    shares = []
-    for i, error in enumerate(chain.errors):
-        x = chain._inputs[index][i] if name == "input" else chain.seen[index][i][name]
-        shares.append(np.mean(np.square(x, dtype=np.float64), axis=(0, 2, 3)) / error)
-    power = np.mean(shares, axis=0)
+def _loudness(seen: Sequence[Mapping[str, Floats]], name: str, errors: Sequence[float]) -> NDArray[np.float64]:
+    """Return how loud the channels (channels,) of the map ``name`` are in what a graph made of each sample."""
+    power = np.zeros(1)
+    for maps, error in zip(seen, errors, strict=True):
+        power = power + np.mean(np.square(maps[name], dtype=np.float64), axis=(0, 2, 3)) / error / len(errors)
     return np.sqrt(np.maximum(power, QUIETEST**2 * power.max()))
 
 
@@ -191,7 +193,7 @@ def _store(model: Any, weights: Sequence[_Weight]) -> None:
     graph, nodes = model.graph, []
     graph.initializer.append(onnx.numpy_helper.from_array(np.array(BYTE, np.float32), "byte"))
     for weight in weights:
-        values, name = weight.integers(), weight.name
+        values, name = np.swapaxes(weight.integers(), 0, weight.row), weight.name  # row by row they compress better
         tensor = next(t for t in graph.initializer if t.name == name)
         graph.initializer.remove(tensor)
         high = (values + BYTE // 2) // BYTE
@@ -204,9 +206,12 @@ def _store(model: Any, weights: Sequence[_Weight]) -> None:
             nodes.append(onnx.helper.make_node("Mul", [f"{name}_high_real", "byte"], [f"{name}_high_shifted"]))
             nodes.append(onnx.helper.make_node("Add", [f"{name}_high_shifted", whole], [f"{name}_sum"]))
             whole = f"{name}_sum"
-        scale = np.float32(weight.step) * weight.scale
+        scale = np.swapaxes(np.float32(weight.step) * weight.scale, 0, weight.row)
         graph.initializer.append(onnx.numpy_helper.from_array(scale, f"{name}_scale"))
-        nodes.append(onnx.helper.make_node("Mul", [whole, f"{name}_scale"], [name]))
+        rows = f"{name}_rows" if weight.row else name
+        nodes.append(onnx.helper.make_node("Mul", [whole, f"{name}_scale"], [rows]))
+        if weight.row:
+            nodes.append(onnx.helper.make_node("Transpose", [rows], [name], perm=[1, 0, *range(2, values.ndim)]))
     nodes += list(graph.node)
     del graph.node[:]
     graph.node.extend(nodes)

@@ -33,28 +33,35 @@ class IntegerArithmetic:
         weights = self.arrays[name]  # (out, in, kernel, kernel)
         border = self.kernel // 2
         height, width = known.shape[:2]
-        rows, columns = self.sites // width, self.sites % width
+        rows, columns = np.divmod(self.sites, width)
         first, last = rows[0], rows[-1]
-        # The rows that the sites see, with zeros around the picture: (rows + 2 border, width + 2 border, in).
-        band = np.zeros((last - first + self.kernel, width + 2 * border, step.known))
+        # The rows that the sites see, with zeros around the picture. Their width is odd, so that the places of one
+        # phase are every second one, across the ends of rows too, and a neighbour's is always equally far away.
+        stride = (width + 2 * border) | 1
+        band = np.zeros((last - first + self.kernel, stride, step.known))
         top, bottom = max(0, first - border), min(height, last + border + 1)
-        inner = band[top - first + border : bottom - first + border, border : border + width]
-        inner[:] = known[top:bottom, :, : step.known]
-        if step.phase == 1:  # of its own group a position of phase 1 reads phase 0 only
-            odd = np.add.outer(np.arange(top, bottom), np.arange(width)) % 2 == 1
-            inner[odd, step.start :] = 0
-        stride = band.shape[1]
-        corner = (rows - first) * stride + columns
-        offsets = np.add.outer(np.arange(self.kernel) * stride, np.arange(self.kernel)).ravel()
-        patches = band.reshape(-1, step.known)[corner[:, None] + offsets]  # (sites, kernel^2, in)
-        matrix = weights.transpose(0, 2, 3, 1).reshape(len(weights), -1)  # (out, kernel^2 * in)
-        return fixed.linear(patches.reshape(len(self.sites), -1), matrix, self.arrays[f"{name}_bias"])
+        band[top - first + border : bottom - first + border, border : border + width] = known[
+            top:bottom, :, : step.known
+        ]
+        places = band.reshape(-1, step.known)
+        own = (rows - first + border) * stride + columns + border
+        count = (own[-1] - own[0]) // 2 + 1
+        total = np.zeros((count, len(weights)))
+        for row, column in np.ndindex(self.kernel, self.kernel):
+            # Of its own group a position knows those of the other phase only, which lie at odd distances.
+            seen = step.known if (row + column) % 2 else step.start
+            if seen:
+                there = places[own[0] + (row - border) * stride + column - border :: 2][:count, :seen]
+                total += there @ weights[:, :seen, row, column].T
+        return fixed.biased(total[(own - own[0]) // 2], self.arrays[f"{name}_bias"])
 
     def shift(self, name: str, x: Array) -> Array:
-        return x + fixed.rescale(self.mix @ self.arrays[name])
+        x += fixed.rescale(self.mix @ self.arrays[name])
+        return x
 
     def add(self, a: Array, b: Array) -> Array:
-        return a + b
+        a += b
+        return a
 
     def relu(self, x: Array) -> Array:
-        return np.clip(x, 0, LIMIT)
+        return np.clip(x, 0, LIMIT, out=x)

@@ -15,13 +15,12 @@ array([    0,    -3, 90000], dtype=int32)
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finola_codec.entropy import range_coder
-from finola_codec.entropy.scales import BINS
 from finola_codec.entropy.tables import TOTAL, Tables
 from finola_codec.errors import FormatError
 
@@ -86,11 +85,19 @@ class Models:
         return self.coder.table(np.array([TOTAL - frequency, frequency]))
 
 
-def _groups(bins: NDArray[np.uint8]) -> list[tuple[int, NDArray[np.intp]]]:
-    order = np.argsort(bins, kind="stable")
-    counts = np.bincount(bins, minlength=BINS)
+class _Order(NamedTuple):
+    """The order in which residuals are coded: by bin."""
+
+    places: NDArray[np.intp]  # of the residuals, in that order
+    reach: NDArray[np.int32]  # of their tables
+    groups: list[tuple[int, slice]]  # the bins that occur, and where in that order
+
+
+def _order(bins: NDArray[np.uint8], tables: Tables) -> _Order:
+    counts = np.bincount(bins, minlength=len(tables.reach))
     ends = np.cumsum(counts)
-    return [(int(i), order[ends[i] - counts[i] : ends[i]]) for i in np.flatnonzero(counts)]
+    groups = [(int(i), slice(ends[i] - counts[i], ends[i])) for i in np.flatnonzero(counts)]
+    return _Order(np.argsort(bins, kind="stable"), np.repeat(tables.reach.astype(np.int32), counts), groups)
 
 
 class Writer:
@@ -102,17 +109,16 @@ class Writer:
 
     def write(self, residuals: NDArray[np.int32], bins: NDArray[np.uint8]) -> None:
         """Code ``residuals`` (N,), at most ``MAX_RESIDUAL`` in size, under the tables ``bins`` (N,)."""
-        excesses = []
-        for index, where in _groups(bins):
-            reach = int(self._models.tables.reach[index])
-            values = residuals[where]
-            outside = np.abs(values) > reach
-            symbols = np.where(outside, 2 * reach + 1, values + reach).astype(np.int32)
-            self._encoder.encode(symbols, self._models[index])
-            if outside.any():
-                excesses.append(np.where(values > 0, values - reach, values + reach)[outside])
-        if excesses:
-            self._write_escapes(np.concatenate(excesses))
+        places, reach, groups = _order(bins, self._models.tables)
+        values = residuals[places]
+        escaped = np.flatnonzero(np.abs(values) > reach)
+        symbols = values + reach
+        symbols[escaped] = 2 * reach[escaped] + 1
+        for index, group in groups:
+            self._encoder.encode(symbols[group], self._models[index])
+        if len(escaped):
+            values, reach = values[escaped], reach[escaped]
+            self._write_escapes(np.where(values > 0, values - reach, values + reach))
 
     def write_uniform(self, value: int, out_of: int) -> None:
         """Code a ``value`` within 0..out_of - 1, all of which are alike."""
@@ -126,7 +132,7 @@ class Writer:
         size = np.abs(excess).astype(np.int64)  # 1 or more
         bits = np.frexp(size)[1] - 1  # floor(log2(size)), exactly
         self._encoder.encode(bits.astype(np.int32), self._models.coder.uniform(ESCAPE_BITS))
-        for count in np.unique(bits):
+        for count in np.flatnonzero(np.bincount(bits)):
             chosen = bits == count
             sign = excess[chosen] < 0
             symbols = (2 * (size[chosen] - 2**count) + sign).astype(np.int32)
@@ -153,20 +159,19 @@ class Reader:
 
         Raises :class:`FormatError` where the payload makes no sense, or a residual exceeds ``MAX_RESIDUAL``.
         """
-        residuals = np.empty(len(bins), np.int32)
-        escaped = []
-        for index, where in _groups(bins):
-            reach = int(self._models.tables.reach[index])
-            values = self._decoder.decode(self._models[index], len(where)) - reach
-            residuals[where] = values
-            if (values > reach).any():
-                escaped.append(where[values > reach])
-        if escaped:
-            places = np.concatenate(escaped)
-            excess = self._read_escapes(len(places))
-            residuals[places] = excess + np.sign(excess) * self._models.tables.reach[bins[places]]
-            if np.abs(residuals[places]).max() > MAX_RESIDUAL:
+        places, reach, groups = _order(bins, self._models.tables)
+        values = np.empty(len(bins), np.int32)
+        for index, group in groups:
+            values[group] = self._decoder.decode(self._models[index], group.stop - group.start)
+        values -= reach
+        escaped = np.flatnonzero(values > reach)
+        if len(escaped):
+            excess = self._read_escapes(len(escaped))
+            values[escaped] = excess + np.sign(excess) * reach[escaped]
+            if np.abs(values[escaped]).max() > MAX_RESIDUAL:
                 raise FormatError(f"the range-coded payload is damaged: a residual exceeds {MAX_RESIDUAL}")
+        residuals = np.empty_like(values)
+        residuals[places] = values
         if len(bins) and self._decoder.position().shifts >= len(self._words):  # at once: more work may depend on it
             raise FormatError("the range-coded payload ends before its content does")
         return residuals
@@ -182,7 +187,7 @@ class Reader:
     def _read_escapes(self, count: int) -> NDArray[np.int32]:
         bits = self._decoder.decode(self._models.coder.uniform(ESCAPE_BITS), count)
         excess = np.empty(count, np.int32)
-        for size in np.unique(bits):
+        for size in np.flatnonzero(np.bincount(bits)):
             chosen = bits == size
             coded = self._decoder.decode(self._models.coder.uniform(2 ** (int(size) + 1)), int(chosen.sum()))
             excess[chosen] = np.where(coded % 2, -1, 1) * (coded // 2 + 2**size)

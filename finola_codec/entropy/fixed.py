@@ -26,8 +26,10 @@ EPSILON = 2.0**14  # FINOLA's 1e-3, to the nearest power of two, in squared unit
 
 
 def rescale(accumulator: Array, bits: int = WEIGHT_BITS, limit: float = LIMIT) -> Array:
-    """Drop ``bits`` fractional bits, rounding half to even, and saturate at ``limit``."""
-    return np.clip(np.rint(accumulator * 2.0**-bits), -limit, limit)
+    """Drop ``bits`` fractional bits, rounding half to even, and saturate at ``limit``: in place."""
+    accumulator *= 2.0**-bits
+    np.rint(accumulator, out=accumulator)
+    return np.clip(accumulator, -limit, limit, out=accumulator)
 
 
 def quantize(values: NDArray[np.floating], bits: int) -> Array:
@@ -42,7 +44,13 @@ def to_real(y: Integers) -> NDArray[np.float32]:
 
 def linear(x: Array, weights: Array, bias: Array) -> Array:
     """``x`` (N, in) times ``weights`` (out, in) plus ``bias`` (out,), all integers: (N, out)."""
-    return rescale(x @ weights.T + bias * 2.0**WEIGHT_BITS)
+    return biased(x @ weights.T, bias)
+
+
+def biased(products: Array, bias: Array) -> Array:
+    """What a layer makes of its ``products`` (N, out), in their place: it adds its ``bias`` (out,) and rounds."""
+    products += bias * 2.0**WEIGHT_BITS
+    return rescale(products)
 
 
 def bound(weights: Array, bias: Array, limit: float = LIMIT) -> float:
@@ -58,9 +66,13 @@ def normalise(z: Array) -> Array:
     """
     channels = z.shape[-1]
     total = z.sum(-1, keepdims=True)
-    squares = (z * z).sum(-1, keepdims=True)
+    squares = np.einsum("...c,...c->...", z, z)[..., None]
     radicand = channels * squares - total * total + channels**2 * EPSILON
-    return np.rint((channels * z - total) / np.sqrt(radicand) * ONE)
+    normalised = channels * z
+    normalised -= total
+    normalised /= np.sqrt(radicand)
+    normalised *= ONE
+    return np.rint(normalised, out=normalised)
 
 
 def check_finola(channels: int) -> None:
@@ -76,17 +88,25 @@ def grow(seeds: Array, matrices: dict[str, Array], side: int) -> Array:
     along = (matrices["up"], matrices["down"])
     rows_first = _line(_line(seeds, before, side, *across), before, side, *along).swapaxes(1, 2)
     columns_first = _line(_line(seeds, before, side, *along), before, side, *across)
-    return np.rint((rows_first + columns_first) / 2)
+    total = rows_first + columns_first
+    total /= 2
+    return np.rint(total, out=total)
 
 
 def _line(z: Array, before: int, side: int, backward: Array, forward: Array) -> Array:
-    cells = [z]
-    for _ in range(side - 1 - before):
-        cells.append(_step(cells[-1], forward))
-    for _ in range(before):
-        cells.insert(0, _step(cells[0], backward))
-    return np.stack(cells, axis=-2)
+    """Repeat the step both ways from ``z`` (..., C): (..., side, C)."""
+    cells = np.empty((*z.shape[:-1], side, z.shape[-1]))
+    cells[..., before, :] = z
+    start = normalise(z)  # of the first step in both directions
+    for places, matrix in ((range(before + 1, side), forward), (range(before - 1, -1, -1), backward)):
+        current = z
+        for place in places:
+            current = _step(current, start if current is z else normalise(current), matrix)
+            cells[..., place, :] = current
+    return cells
 
 
-def _step(z: Array, matrix: Array) -> Array:
-    return np.clip(z + rescale(normalise(z) @ matrix.T), -FINOLA_LIMIT, FINOLA_LIMIT)
+def _step(z: Array, normalised: Array, matrix: Array) -> Array:
+    moved = rescale(normalised @ matrix.T)
+    moved += z
+    return np.clip(moved, -FINOLA_LIMIT, FINOLA_LIMIT, out=moved)

@@ -50,7 +50,7 @@ class ExactHyperprior:
         self.spec = spec
         self._tables = tables
         self._models = Models(tables)
-        self._arrays = {name: np.asarray(a, dtype=np.float64) for name, a in arrays.items()}
+        self._arrays = {name: _floats(a) for name, a in arrays.items()}
         self._finola = {d: self._arrays[f"finola_{d}"] for d in DIRECTIONS}
 
     def bounds(self) -> dict[str, float]:
@@ -239,7 +239,8 @@ class ExactHyperprior:
         flat = y.reshape(-1, y.shape[2])
         residual = np.empty(mean.shape, np.int32)
         for part in _slices(len(sites)):
-            target = (flat[sites[part], step.start : step.stop] * ONE - mean[part]) / size
+            target = flat[sites[part], step.start : step.stop] * ONE - mean[part]
+            target /= size
             if price is None:
                 residual[part] = nearest(target)
             else:
@@ -266,18 +267,22 @@ class ExactHyperprior:
         read. Residuals of positions (h * w,) that are ``repeated`` are zero and are not coded.
         """
         phases = _phases(*known.shape[:2])
-        steps = self._arrays["step"][quality - 1]
         flat = known.reshape(-1, known.shape[2])
         for step in self.spec.coding_steps():
+            size = self._arrays["step"][quality - 1, step.start : step.stop]
             for part in _slices(len(phases[step.phase]), PART_SITES):
                 sites = phases[step.phase][part]
                 mean, bins = self._predict(step, features, known, sites, quality)
-                coded = np.flatnonzero(~repeated[sites])
-                residual = np.zeros(mean.shape, np.int32)
-                residual[coded] = code(step, sites[coded], mean[coded], bins[coded])
+                if repeated[sites].any():
+                    coded = np.flatnonzero(~repeated[sites])
+                    residual = np.zeros(mean.shape, np.int32)
+                    residual[coded] = code(step, sites[coded], mean[coded], bins[coded])
+                else:
+                    residual = code(step, sites, mean, bins)
                 for rows in _slices(len(sites)):
-                    value = mean[rows] + residual[rows] * steps[step.start : step.stop]
-                    flat[sites[rows], step.start : step.stop] = np.clip(value, -LIMIT, LIMIT)
+                    value = residual[rows] * size
+                    value += mean[rows]
+                    flat[sites[rows], step.start : step.stop] = np.clip(value, -LIMIT, LIMIT, out=value)
         return known
 
     def _predict(
@@ -286,13 +291,22 @@ class ExactHyperprior:
         """Means (sites, channels of the coding step) and scale bins of what the coding step codes."""
         means = np.empty((len(sites), step.stop - step.start), np.int32)
         bins = np.empty(means.shape, np.uint8)
-        log2_step = self._arrays["log2_step"][quality - 1, step.start : step.stop]
+        log2_of_first_bin = self._arrays["log2_step"][quality - 1, step.start : step.stop] + _LOG2_MIN
         for part in _slices(len(sites)):
             ops = IntegerArithmetic(self._arrays, sites[part], quality, self.spec)
-            means[part], log2_scale = mean_and_scale(ops, step, features, known)
-            index = np.rint((log2_scale - log2_step - _LOG2_MIN) * (BINS_PER_OCTAVE / ONE))
-            bins[part] = np.clip(index, 0, BINS - 1)
+            means[part], index = mean_and_scale(ops, step, features, known)
+            index -= log2_of_first_bin
+            index *= BINS_PER_OCTAVE / ONE
+            np.rint(index, out=index)
+            bins[part] = np.clip(index, 0, BINS - 1, out=index)
         return means, bins
+
+
+def _floats(array: NDArray[np.integer]) -> Array:
+    """Return float64, and of a context's weights (out, in, kernel, kernel) those of each neighbour together."""
+    if array.ndim == 4:
+        return np.ascontiguousarray(array.transpose(2, 3, 1, 0), np.float64).transpose(3, 2, 0, 1)
+    return np.asarray(array, np.float64)
 
 
 def _phases(height: int, width: int) -> tuple[Sites, Sites]:

@@ -13,7 +13,8 @@ Integers = NDArray[np.int32]
 
 def nearest(wanted: NDArray[np.floating]) -> Integers:
     """Return the nearest integers, half to even, within what can be coded."""
-    return np.clip(np.rint(wanted), -MAX_RESIDUAL, MAX_RESIDUAL).astype(np.int32)
+    rounded = np.rint(wanted)
+    return np.clip(rounded, -MAX_RESIDUAL, MAX_RESIDUAL, out=rounded).astype(np.int32)
 
 
 def cheaper(
@@ -25,10 +26,11 @@ def cheaper(
     error (in steps) less; ``price`` is (channels,).
     """
     chosen = nearest(wanted)
-    rows, columns = np.nonzero(chosen)
-    target, high, bins = wanted[rows, columns], chosen[rows, columns], bins[rows, columns]
+    flat = chosen.reshape(-1)
+    where = np.flatnonzero(flat != 0)
+    target, high, bins = wanted.ravel()[where], flat[where], bins.ravel()[where]
     low = high - np.sign(high)
     saved = tables.bits(high, bins) - tables.bits(low, bins)
-    worse = price[columns] * ((target - low) ** 2 - (target - high) ** 2)
-    chosen[rows, columns] = np.where(saved > worse, low, high)
-    return chosen
+    worse = price[where % len(price)] * ((target - low) ** 2 - (target - high) ** 2)
+    flat[where] = np.where(saved > worse, low, high)
+    return flat.reshape(chosen.shape)

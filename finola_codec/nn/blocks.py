@@ -22,6 +22,38 @@ def zero_init(layer: nn.Conv2d) -> nn.Conv2d:
     return layer
 
 
+class BlockConv(nn.Conv2d):
+    """A convolution over the blocks that pixels form, ``block`` on a side; the pixels of a block are its channels.
+
+    >>> BlockConv(3, 8, kernel=2, block=16)(torch.rand(1, 3, 64, 96)).shape
+    torch.Size([1, 8, 3, 5])
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, block: int, padding: int = 0) -> None:
+        super().__init__(inputs * block**2, outputs, kernel, padding=padding)
+        self.block = block
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            return super().forward(F.pixel_unshuffle(x, self.block))
+        # The same as one convolution of the pixels: that saves moving them, but trains more slowly.
+        weight, padding = F.pixel_shuffle(self.weight, self.block), self.block * int(self.padding[0])
+        return F.conv2d(x, weight, self.bias, stride=self.block, padding=padding)
+
+
+class Transposed(nn.ConvTranspose2d):
+    """A transposed convolution of stride 1 whose input is padded by one less than the kernel's side."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__(inputs, outputs, kernel, padding=kernel - 1)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if self.training:
+            return super().forward(x, output_size)
+        # The same as a plain convolution with the kernel turned around: faster, but not to train.
+        return F.conv2d(x, self.weight.flip(2, 3).transpose(0, 1), self.bias)
+
+
 class QualityTable(nn.Module):
     """One learned row for each anchor in log lambda, interpolated linearly in between.
 
@@ -66,4 +98,6 @@ class Stage(nn.Module):
         self.blocks = nn.Sequential(*(Bottleneck(width) for _ in range(depth)))
 
     def forward(self, x: Tensor, mix: Tensor) -> Tensor:
-        return self.blocks(x + self.shift(mix)[:, :, None, None].to(x.dtype))
+        # As a convolution the shift has the layout that ONNX Runtime gives maps, in which residual sums cost nothing.
+        shift = F.conv2d(mix[:, :, None, None], self.shift.rows.T[:, :, None, None])
+        return self.blocks(x + shift.to(x.dtype))

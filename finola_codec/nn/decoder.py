@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finola_codec.nn.blocks import Stage, conv, zero_init
+from finola_codec.nn.blocks import Stage, Transposed, conv, zero_init
 from finola_codec.nn.finola import Finola, grow_map
 from finola_codec.profiles import BlockProfile
 
@@ -24,7 +24,7 @@ class Decoder(nn.Module):
         self.patch = profile.patch
         self.stride = profile.stride
         self.block = profile.block
-        self.lapped = nn.ConvTranspose2d(c, 3 * profile.block**2, 2, padding=1)  # to 2 x 2 blocks shifted by half
+        self.lapped = Transposed(c, 3 * profile.block**2, 2)  # to 2 x 2 blocks shifted by half
         self.refine = Stage(c, profile.refine_depth, anchors)
         self.to_seed = conv(c, seed, 1)
         self.finola = Finola(seed)

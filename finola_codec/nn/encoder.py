@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finola_codec.nn.blocks import Stage, conv, zero_init
+from finola_codec.nn.blocks import BlockConv, Stage, conv, zero_init
 from finola_codec.profiles import BlockProfile
 
 
@@ -17,7 +17,7 @@ class Trunk(nn.Module):
         super().__init__()
         w4, w8, w16 = widths
         d4, d8, d16 = depths
-        self.stem = conv(3 * 4 * 4, w4)
+        self.stem = BlockConv(3, w4, kernel=3, block=4, padding=1)
         self.stage4 = Stage(w4, d4, anchors)
         self.down8 = conv(w4, w8, 2, 2)
         self.stage8 = Stage(w8, d8, anchors)
@@ -26,7 +26,7 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor, mix: Tensor) -> Tensor:
         """Pixels (N, 3, H, W) to a map (N, W16, H/16, W/16)."""
-        f = self.stage4(self.stem(F.pixel_unshuffle(x, 4)), mix)
+        f = self.stage4(self.stem(x), mix)
         f = self.stage8(self.down8(f), mix)
         return self.stage16(self.down16(f), mix)
 
@@ -41,7 +41,7 @@ class Encoder(Trunk):
     def __init__(self, profile: BlockProfile) -> None:
         super().__init__(profile.encoder_widths, profile.encoder_depths, profile.anchors)
         self.block = profile.block
-        self.lapped = nn.Conv2d(3 * profile.block**2, profile.channels, 2)  # a window is 2 x 2 blocks shifted by half
+        self.lapped = BlockConv(3, profile.channels, kernel=2, block=profile.block)  # windows shifted by half a block
         self.head = zero_init(conv(profile.encoder_widths[-1], profile.channels, 1))
 
     def forward(self, x: Tensor, mix: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class Encoder(Trunk):
         detail = self.head(super().forward(x, mix))
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 is coarser than the finest quantizer steps
             shifted = F.pad(x, (self.block // 2,) * 4, mode="reflect")
-            return self.lapped(F.pixel_unshuffle(shifted, self.block)) + detail.float()
+            return self.lapped(shifted) + detail.float()
 
 
 class HyperEncoder(nn.Module):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxscript
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
@@ -118,6 +119,7 @@ def _write_onnx(codec: Codec, graph: Graph, path: Path) -> None:
         verbose=False,
     )
     assert program is not None
+    onnxscript.optimizer.optimize(program.model, input_size_limit=2**30, output_size_limit=2**30)
     onnx.save(_half_storage(program.model_proto), path)
 
 

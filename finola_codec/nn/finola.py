@@ -32,9 +32,9 @@ EPSILON = 2.0**-10  # is added to the variance, so that a flat vector does not b
 class Finola(nn.Module):
     """Grow vectors into patches of a feature map.
 
-    >>> grown = Finola(channels=8)(torch.randn(5, 8), height=4, width=4)
+    >>> grown = Finola(channels=8)(torch.randn(5, 2, 3, 8), height=4, width=4)
     >>> grown.shape
-    torch.Size([5, 4, 4, 8])
+    torch.Size([5, 8, 12, 8])
     """
 
     def __init__(self, channels: int) -> None:
@@ -47,7 +47,7 @@ class Finola(nn.Module):
         self.up = nn.Parameter(torch.randn(channels, channels) * scale)  # B'
 
     def forward(self, z: Tensor, height: int, width: int, seed: tuple[int, int] | None = None) -> Tensor:
-        """Grow each vector of ``z`` (N, C) into a patch (N, height, width, C), as :func:`grow` does."""
+        """Grow a grid of vectors (N, h, w, C) into the map (N, h * height, w * width, C), as :func:`grow` does."""
         return grow(z, (self.right, self.left, self.down, self.up), height, width, seed)
 
 
@@ -64,10 +64,11 @@ def grow(
     seed: tuple[int, int] | None = None,
     norm: Norm = normalise,
 ) -> Tensor:
-    """Grow each vector of ``z`` (N, C) into a patch (N, height, width, C) by A, A', B, B'.
+    """Grow each vector of a grid (N, h, w, C) into a patch of height x width by A, A', B, B'.
 
-    ``seed`` is the (row, column) at which the vector stands; the centre, (side - 1) // 2, by default. A
-    diagonal position is reached along x and then y, and also along y and then x; the two are averaged.
+    The result is the map that the patches tile, (N, h * height, w * width, C). ``seed`` is the (row, column) at which
+    the vector stands; the centre, (side - 1) // 2, by default. A diagonal position is reached along x and then y, and
+    also along y and then x; the two are averaged.
     """
     right, left, down, up = matrices
     row, column = seed or ((height - 1) // 2, (width - 1) // 2)
@@ -75,31 +76,31 @@ def grow(
         raise ValueError(f"seed {(row, column)} lies outside a patch of {height} x {width}")
     in_rows = (column, width - 1 - column, left, right, norm)
     in_columns = (row, height - 1 - row, up, down, norm)
-    rows_first = line(line(z, *in_rows), *in_columns).transpose(1, 2)  # (N, W, C) -> (N, W, H, C) -> (N, H, W, C)
-    columns_first = line(line(z, *in_columns), *in_rows)  # (N, H, C) -> (N, H, W, C)
-    return (rows_first + columns_first) / 2
+    # Each line is put where the map has it, (N, h, height, w, width, C), so that nothing needs to be moved afterwards.
+    rows_first = line(line(z, 3, *in_rows), 2, *in_columns)  # (N, h, w, C) -> (N, h, w, width, C) -> the map
+    columns_first = line(line(z, 2, *in_columns), 4, *in_rows)  # (N, h, w, C) -> (N, h, height, w, C) -> the map
+    return ((rows_first + columns_first) / 2).flatten(3, 4).flatten(1, 2)
 
 
-def line(z: Tensor, before: int, after: int, backward: Matrix, forward: Matrix, norm: Norm = normalise) -> Tensor:
-    """Repeat the step both ways from ``z`` (..., C): (..., before + 1 + after, C)."""
-    cells = [z]
-    for _ in range(after):
-        cells.append(step(cells[-1], forward, norm))
-    for _ in range(before):
-        cells.insert(0, step(cells[0], backward, norm))
-    return torch.stack(cells, dim=-2)
+def line(
+    z: Tensor, dim: int, before: int, after: int, backward: Matrix, forward: Matrix, norm: Norm = normalise
+) -> Tensor:
+    """Repeat the step both ways from ``z`` (..., C), and stack the before + 1 + after vectors along a new ``dim``."""
+    rows = z.flatten(0, -2)  # products and norms of plain matrices are the fastest everywhere
+    cells, start = [rows], norm(rows)
+    for count in range(after):
+        cells.append(step(cells[-1], norm(cells[-1]) if count else start, forward))
+    for count in range(before):
+        cells.insert(0, step(cells[0], norm(cells[0]) if count else start, backward))
+    return torch.stack([cell.view_as(z) for cell in cells], dim=dim)
 
 
-def step(z: Tensor, matrix: Matrix, norm: Norm = normalise) -> Tensor:
-    """Take one step: normalise over the channels, multiply, add."""
-    normalised = norm(z)
+def step(z: Tensor, normalised: Tensor, matrix: Matrix) -> Tensor:
+    """Take one step from ``z``: multiply what it is ``normalised``, and add."""
     return z + (F.linear(normalised, matrix) if isinstance(matrix, Tensor) else matrix(normalised))
 
 
 def grow_map(finola: Callable[[Tensor, int, int], Tensor], grid: Tensor, patch: int) -> Tensor:
     """Grow a grid of vectors (N, C, h, w) into the map they tile, (N, C, h * patch, w * patch)."""
-    n, c, h, w = grid.shape
-    seeds = grid.permute(0, 2, 3, 1).reshape(n * h * w, c)
-    cells = finola(seeds, patch, patch).reshape(n, h, w, patch, patch, c)
     # A channels-last tensor, which is what the convolutions that follow want.
-    return cells.permute(0, 1, 3, 2, 4, 5).reshape(n, h * patch, w * patch, c).permute(0, 3, 1, 2)
+    return finola(grid.permute(0, 2, 3, 1), patch, patch).permute(0, 3, 1, 2)

@@ -20,7 +20,7 @@ from finola_codec.quality import position
 from finola_codec.runtime.model import Model
 from finola_codec.runtime.windows import scaled, windows
 
-WINDOW = 2**18  # gradients are computed for this many pixels at once, which bounds memory
+WINDOW = 2**19  # gradients are computed of what so many pixels at once tell, which bounds memory
 RATE = 0.3
 CURVATURE = 0.85  # the curvature of half the squared pixel error, relative to that of the linear shortcut alone
 PRICE = 0.6  # an error of a refined vector costs this part of the usual price, because others make up for some of it

@@ -46,11 +46,12 @@ class TileFinola(nn.Module):
         self.up = ShiftedLowRank(profile, axis=-3, by=1)  # B'
 
     def forward(self, z: Tensor, height: int, width: int) -> Tensor:
-        """Grow each vector of ``z`` (N, C) into a patch (N, height, width, C)."""
+        """Grow a grid of vectors (N, h, w, C) into the map (N, h * height, w * width, C)."""
         mean = z.mean(-1, keepdim=True)
         deviation = ((z - mean).square().mean(-1, keepdim=True) + 1e-6).sqrt()
         grown = grow((z - mean) / deviation, (self.right, self.left, self.down, self.up), height, width)
-        return grown * deviation[:, None, None] + mean[:, None, None]
+        mean, deviation = (v.repeat_interleave(height, 1).repeat_interleave(width, 2) for v in (mean, deviation))
+        return grown * deviation + mean
 
 
 class AttentionPool(nn.Module):

@@ -102,7 +102,7 @@ class Autoencoder(nn.Module):
             m = z[:, None, None].expand(-1, MAP, MAP, -1)
             return m if self.position is None else m + self.position
         matrices = (self.finola.right, self.finola.left, self.finola.down, self.finola.up)
-        return grow(z, matrices, MAP, MAP, (0, 0) if self.row.corner else None, self._norm())
+        return grow(z[:, None, None], matrices, MAP, MAP, (0, 0) if self.row.corner else None, self._norm())
 
     def _norm(self) -> Callable[[Tensor], Tensor]:
         if self.row.growth == "linear":

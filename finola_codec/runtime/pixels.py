@@ -16,9 +16,9 @@ from finola_codec.runtime.devices import Floats, Graph
 from finola_codec.runtime.manifest import DECODER, ENCODER, GROWTH, HYPER_ENCODER
 from finola_codec.runtime.windows import Window, scaled, windows
 
-WINDOW = 2**19  # the pixels of a window; this bounds memory
+WINDOW = 2**20  # the pixels that a window reads; this bounds memory
 GROWN_AT_ONCE = 4  # a tile codec grows this many C-vectors together, because their map is large
-HYPER_WINDOW = 2**14  # C-vectors of a window of the hyper encoder, which sees no further than one hyper vector
+HYPER_WINDOW = 2**14  # C-vectors that a window of the hyper encoder reads, which sees no further than a hyper vector
 
 
 # Opens one of a model's ONNX files by its name; the second argument is that of devices.open_graph.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 Window = tuple[slice, slice]
@@ -10,20 +11,37 @@ Window = tuple[slice, slice]
 def windows(height: int, width: int, block: int, size: int, margin: int) -> Iterator[tuple[Window, Window, Window]]:
     """Cover a grid of blocks: what a window reads, what it gives, and where that lies in what it reads.
 
-    Windows have ``size`` pixels at most and are up to twice as wide as high. They read ``margin`` pixels more on every
-    side, rounded up to whole blocks. All slices are in blocks, and a window has one block at least.
+    Windows read ``margin`` pixels more than they give on every side, rounded up to whole blocks, and ``size`` pixels at
+    most, or else give one block. Of such divisions it is the one that reads least. All slices are in blocks.
 
-    >>> [inner for _, inner, _ in windows(2, 3, block=16, size=512, margin=16)]
-    [(slice(0, 1, None), slice(0, 2, None)), (slice(0, 1, None), slice(2, 3, None)), \
-(slice(1, 2, None), slice(0, 2, None)), (slice(1, 2, None), slice(2, 3, None))]
+    >>> [(outer[1], inner[1]) for outer, inner, _ in windows(3, 10, block=16, size=3 * 7 * 256, margin=16)]
+    [(slice(0, 6, None), slice(0, 5, None)), (slice(4, 10, None), slice(5, 10, None))]
     """
-    blocks, margin = size // block**2, -(-margin // block)
-    columns = max(1, min(width, int((2 * blocks) ** 0.5)))
-    rows = max(1, blocks // columns)
+    margin = -(-margin // block)
+    down, across = _division(height, width, size // block**2, margin)
+    rows, columns = -(-height // down), -(-width // across)
     for top in range(0, height, rows):
         for left in range(0, width, columns):
             outer, inner, crop = zip(_span(top, height, rows, margin), _span(left, width, columns, margin), strict=True)
             yield outer, inner, crop
+
+
+def _division(height: int, width: int, most: int, margin: int) -> tuple[int, int]:
+    """Return in how many windows down and across the least is read, where each reads ``most`` blocks."""
+
+    def longest(side: int, parts: int) -> int:  # what a window reads along a side
+        return min(side, -(-side // parts) + margin * min(parts - 1, 2))
+
+    best, least = (height, width), math.inf
+    for across in range(1, width + 1):
+        fit = most // longest(width, across)
+        down = next((parts for parts in (1, 2) if longest(height, parts) <= fit), 0)
+        if not down and fit > 2 * margin:
+            down = -(-height // (fit - 2 * margin))
+        read = (height + 2 * margin * (down - 1)) * (width + 2 * margin * (across - 1))
+        if down and read < least:
+            best, least = (down, across), read
+    return best
 
 
 def _span(start: int, size: int, side: int, margin: int) -> tuple[slice, slice, slice]:

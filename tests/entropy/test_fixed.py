@@ -40,6 +40,6 @@ def test_growth_is_finolas() -> None:
     matrices = {d: fixed.quantize(getattr(finola, d).detach().numpy(), fixed.WEIGHT_BITS) for d in DIRECTIONS}
     for side in (1, 3, 4):
         with torch.no_grad():
-            expected = finola(seeds, side, side).numpy()
+            expected = finola(seeds[:, None, None], side, side).numpy()
         grown = fixed.grow(fixed.quantize(seeds.numpy(), fixed.ACTIVATION_BITS), matrices, side) / fixed.ONE
         np.testing.assert_allclose(grown, expected, atol=0.01)

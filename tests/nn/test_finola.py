@@ -36,7 +36,7 @@ def test_equals_the_naive_recursion(height: int, width: int, seed: tuple[int, in
     torch.manual_seed(1)
     finola = Finola(12)
     vectors = torch.randn(3, 12)
-    grown = finola(vectors, height, width, seed)
+    grown = finola(vectors[:, None, None], height, width, seed)
     row, column = seed or ((height - 1) // 2, (width - 1) // 2)
     for vector, patch in zip(vectors, grown, strict=True):
         torch.testing.assert_close(patch, naive(finola, vector, height, width, row, column), atol=1e-5, rtol=1e-5)
@@ -46,7 +46,7 @@ def test_neighbours_obey_equations_1_and_3() -> None:
     """Along the seed's row z(x+1) = z(x) + A n(z(x)), and to the left with A'; along its column B and B'."""
     torch.manual_seed(2)
     finola = Finola(8)
-    grown = finola(torch.randn(1, 8), 7, 7)[0]
+    grown = finola(torch.randn(1, 1, 1, 8), 7, 7)[0]
     for k in range(3):
         for matrix, here, there in (
             (finola.right, (3, 3 + k), (3, 4 + k)),
@@ -69,7 +69,7 @@ def test_growth_does_not_depend_on_where_a_block_lies() -> None:
 
 def test_gradients_reach_every_matrix_and_the_seed() -> None:
     finola = Finola(8)
-    seed = torch.randn(2, 8, requires_grad=True)
+    seed = torch.randn(2, 1, 1, 8, requires_grad=True)
     finola(seed, 4, 4).square().sum().backward()
     for tensor in (seed, *finola.parameters()):
         assert tensor.grad is not None
@@ -81,10 +81,10 @@ def test_zero_matrices_repeat_the_seed() -> None:
     finola = Finola(8)
     for matrix in finola.parameters():
         torch.nn.init.zeros_(matrix)
-    seed = torch.randn(2, 8)
-    torch.testing.assert_close(finola(seed, 3, 4), seed[:, None, None].expand(2, 3, 4, 8))
+    seed = torch.randn(2, 1, 1, 8)
+    torch.testing.assert_close(finola(seed, 3, 4), seed.expand(2, 3, 4, 8))
 
 
 def test_seed_outside_the_patch_is_refused() -> None:
     with pytest.raises(ValueError, match="outside"):
-        Finola(4)(torch.randn(1, 4), 4, 4, (4, 0))
+        Finola(4)(torch.randn(1, 1, 1, 4), 4, 4, (4, 0))

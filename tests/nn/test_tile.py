@@ -18,7 +18,7 @@ def test_untrained_matrices_hand_every_position_its_own_slot() -> None:
     profile = FINOLA_TINY_TILE
     decoder = TileDecoder(profile)
     z = torch.randn(5, profile.channels)
-    grown = decoder.finola(z, profile.patch, profile.patch)
+    grown = decoder.finola(z[:, None, None], profile.patch, profile.patch)
     middle = (profile.patch - 1) // 2
     own = grown.unflatten(-1, (profile.patch, profile.patch, profile.depth))[:, :, :, middle, middle]
     slots = z.unflatten(-1, (profile.patch, profile.patch, profile.depth))
@@ -32,7 +32,7 @@ def test_the_step_is_the_papers_with_a_dense_matrix() -> None:
         torch.nn.init.normal_(part.expand, std=0.02)
     parts = (finola.right, finola.left, finola.down, finola.up)
     dense = tuple(part(torch.eye(profile.channels)).T for part in parts)
-    z = torch.randn(3, profile.channels)
+    z = torch.randn(3, 1, 1, profile.channels)
     torch.testing.assert_close(grow(z, parts, 4, 4), grow(z, dense, 4, 4), rtol=1e-4, atol=1e-4)
 
 

@@ -18,7 +18,7 @@ from finola_codec.runtime import pixels
 from tests.conftest import untrained
 
 
-@pytest.mark.parametrize("size", [64 * 64, 112 * 150])
+@pytest.mark.parametrize("size", [64 * 64, 200 * 150])
 def test_windows_change_nothing(
     either_model: Model, photo: Image.Image, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:

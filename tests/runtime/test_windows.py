@@ -1,0 +1,36 @@
+"""How pictures are divided into windows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from finola_codec.runtime.windows import Window, windows
+
+
+def blocks(window: Window) -> int:
+    return (window[0].stop - window[0].start) * (window[1].stop - window[1].start)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 400), st.integers(0, 9))
+def test_windows_give_every_block_once_and_read_no_more_than_they_may(
+    height: int, width: int, most: int, margin: int
+) -> None:
+    times = np.zeros((height, width), int)
+    for outer, inner, crop in windows(height, width, 1, most, margin):
+        times[inner] += 1
+        assert blocks(outer) <= most or blocks(inner) == 1
+        place = np.arange(height * width).reshape(height, width)
+        assert (place[outer][crop] == place[inner]).all()
+        rows, columns = inner
+        assert outer[0] == slice(max(0, rows.start - margin), min(height, rows.stop + margin))
+        assert outer[1] == slice(max(0, columns.start - margin), min(width, columns.stop + margin))
+    assert (times == 1).all()
+
+
+@pytest.mark.parametrize(("size", "share"), [((32, 48), 1.0), ((64, 64), 1.0), ((65, 97), 1.2), ((177, 265), 1.8)])
+def test_margins_are_a_small_part_of_the_work(size: tuple[int, int], share: float) -> None:
+    read = sum(blocks(outer) for outer, _, _ in windows(*size, block=16, size=2**20, margin=144))
+    assert read <= share * size[0] * size[1]
