@@ -238,7 +238,7 @@ class ExactHyperprior:
         size = self._arrays["step"][quality - 1, step.start : step.stop]
         flat = y.reshape(-1, y.shape[2])
         residual = np.empty(mean.shape, np.int32)
-        for part in _slices(len(sites)):
+        for part in _slices(len(sites), SITES_AT_ONCE):
             target = flat[sites[part], step.start : step.stop] * ONE - mean[part]
             target /= size
             if price is None:
@@ -279,7 +279,7 @@ class ExactHyperprior:
                     residual[coded] = code(step, sites[coded], mean[coded], bins[coded])
                 else:
                     residual = code(step, sites, mean, bins)
-                for rows in _slices(len(sites)):
+                for rows in _slices(len(sites), SITES_AT_ONCE):
                     value = residual[rows] * size
                     value += mean[rows]
                     flat[sites[rows], step.start : step.stop] = np.clip(value, -LIMIT, LIMIT, out=value)
@@ -292,7 +292,7 @@ class ExactHyperprior:
         means = np.empty((len(sites), step.stop - step.start), np.int32)
         bins = np.empty(means.shape, np.uint8)
         log2_of_first_bin = self._arrays["log2_step"][quality - 1, step.start : step.stop] + _LOG2_MIN
-        for part in _slices(len(sites)):
+        for part in _slices(len(sites), SITES_AT_ONCE):
             ops = IntegerArithmetic(self._arrays, sites[part], quality, self.spec)
             means[part], index = mean_and_scale(ops, step, features, known)
             index -= log2_of_first_bin
@@ -315,6 +315,6 @@ def _phases(height: int, width: int) -> tuple[Sites, Sites]:
     return np.flatnonzero(parity == 0), np.flatnonzero(parity == 1)
 
 
-def _slices(length: int, size: int = SITES_AT_ONCE) -> Iterator[slice]:
+def _slices(length: int, size: int) -> Iterator[slice]:
     for start in range(0, length, size):
         yield slice(start, min(start + size, length))
