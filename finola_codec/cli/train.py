@@ -50,10 +50,10 @@ def train(
     """
     from finola_codec.nn.restore import restore
     from finola_codec.training.cache import INDEX, build_cache
+    from finola_codec.training.codec import start
     from finola_codec.training.config import load_config
     from finola_codec.training.data import Pictures
     from finola_codec.training.devices import connect
-    from finola_codec.training.loop import start
 
     if origin and resume:
         raise click.UsageError("--from starts a run, --resume continues one")
