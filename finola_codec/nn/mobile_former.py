@@ -96,7 +96,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Single-head cross attention."""
+    """Single-head cross attention; both sides are normalised, so that no scale can sharpen it without bound."""
 
     def __init__(self, query_width: int, source_width: int, outputs: int) -> None:
         super().__init__()
@@ -105,12 +105,17 @@ class Attention(nn.Module):
 
     def forward(self, queries: Tensor, source: Tensor) -> Tensor:
         """``queries`` (N, Q, query width) read ``source`` (N, S, source width): (N, Q, outputs)."""
+        queries, source = (F.layer_norm(side, side.shape[-1:]) for side in (queries, source))
         logits = self.query(queries) @ source.mT / math.sqrt(source.shape[-1])
         return logits.softmax(-1).to(source.dtype) @ self.value(source)
 
 
 class DynamicReLU(nn.Module):
-    """max(a x + b, c x + d), with the four of each channel read from a token; starts as the plain ReLU."""
+    """max(a x + b, c x + d), with the four of each channel read from a token; starts as the plain ReLU.
+
+    They are within 1 of the plain ReLU's, as in the paper (Chen et al., "Dynamic ReLU", 2020). Tokens read what they
+    scale, and without bounds, or the norms of :class:`Attention`, the two drive each other up until gradients overflow.
+    """
 
     def __init__(self, token_width: int, channels: int) -> None:
         super().__init__()
@@ -119,5 +124,5 @@ class DynamicReLU(nn.Module):
         nn.init.zeros_(self.coefficients.bias)
 
     def forward(self, x: Tensor, token: Tensor) -> Tensor:
-        a, b, c, d = self.coefficients(token).to(x.dtype)[:, :, None, None].chunk(4, dim=1)
+        a, b, c, d = self.coefficients(token).tanh().to(x.dtype)[:, :, None, None].chunk(4, dim=1)
         return torch.maximum((1 + a) * x + b, c * x + d)

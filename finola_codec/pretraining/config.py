@@ -16,7 +16,7 @@ class PretrainConfig(RunConfig):
     steps: int = 1000
     warmup: float = 0.05
     cooldown: float = 0.5
-    lr: float = 3e-3
+    lr: float = 2e-3
     batch: int = 16
     crop: int = 128
     reduce: float = 4.0  # so that a crop shows things and not only their surface

@@ -29,7 +29,7 @@ from finola_codec.training.data import to_tensor
 
 LINEAR, TRAN_1 = "linear", "tran-1"
 SHARE = 0.9  # of the pictures to train on that a seed draws
-EPOCHS, BATCH, LR = 8, 64, 1e-3  # of tran-1
+EPOCHS, BATCH, LR = 5, 64, 1e-3  # of tran-1
 Labels = NDArray[np.int64]
 
 
