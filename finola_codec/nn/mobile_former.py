@@ -65,7 +65,7 @@ class MobileFormer(nn.Module):
         f = self.lite(F.relu(self.stem(x)))
         for block in self.blocks:
             f, tokens = block(f, tokens)
-        return F.relu(self.head(f))
+        return F.relu(self.head(normalise(f)))
 
 
 class Block(nn.Module):
@@ -87,16 +87,29 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         x = self.down(x)
-        tokens = self.former(tokens + self.read(tokens, x.flatten(2).mT))
-        told = tokens[:, 0]
-        f = self.project(self.second(self.mix(self.first(self.expand(x), told)), told))
+        normed = normalise(x)
+        tokens = self.former(tokens + self.read(_normalised(tokens), normed.flatten(2).mT))
+        told = _normalised(tokens)
+        f = self.project(self.second(self.mix(self.first(self.expand(normed), told[:, 0])), told[:, 0]))
         f = x + f if self.residual else f
-        written = self.write(f.flatten(2).mT, tokens).mT.unflatten(2, f.shape[2:])
+        written = self.write(normalise(f).flatten(2).mT, told).mT.unflatten(2, f.shape[2:])
         return f + written, tokens
 
 
+def normalise(x: Tensor) -> Tensor:
+    """Bring each map (N, channels, h, w) to mean zero and variance one, where the paper has batch norms.
+
+    Without, tokens and maps that scale each other drive each other up until gradients overflow.
+    """
+    return F.group_norm(x, 1)
+
+
+def _normalised(tokens: Tensor) -> Tensor:
+    return F.layer_norm(tokens, tokens.shape[-1:])
+
+
 class Attention(nn.Module):
-    """Single-head cross attention; both sides are normalised, so that no scale can sharpen it without bound."""
+    """Single-head cross attention."""
 
     def __init__(self, query_width: int, source_width: int, outputs: int) -> None:
         super().__init__()
@@ -105,7 +118,6 @@ class Attention(nn.Module):
 
     def forward(self, queries: Tensor, source: Tensor) -> Tensor:
         """``queries`` (N, Q, query width) read ``source`` (N, S, source width): (N, Q, outputs)."""
-        queries, source = (F.layer_norm(side, side.shape[-1:]) for side in (queries, source))
         logits = self.query(queries) @ source.mT / math.sqrt(source.shape[-1])
         return logits.softmax(-1).to(source.dtype) @ self.value(source)
 
@@ -113,8 +125,7 @@ class Attention(nn.Module):
 class DynamicReLU(nn.Module):
     """max(a x + b, c x + d), with the four of each channel read from a token; starts as the plain ReLU.
 
-    They are within 1 of the plain ReLU's, as in the paper (Chen et al., "Dynamic ReLU", 2020). Tokens read what they
-    scale, and without bounds, or the norms of :class:`Attention`, the two drive each other up until gradients overflow.
+    They are within 1 of the plain ReLU's (Chen et al., "Dynamic ReLU", 2020).
     """
 
     def __init__(self, token_width: int, channels: int) -> None:

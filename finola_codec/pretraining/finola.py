@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from finola_codec.nn.finola import Finola
 from finola_codec.pretraining.config import PretrainConfig
-from finola_codec.pretraining.method import PATCH, STRIDE, MobileFormerMethod, Prediction
+from finola_codec.pretraining.method import STRIDE, MobileFormerMethod, Prediction, pixels_of
 
 QUERIES = 16
 
@@ -37,7 +37,7 @@ class PlainFinola(MobileFormerMethod):
         super().__init__(config)
         self.pool = AttentionPool(self.encoder.width, config.channels)
         self.finola = Finola(config.channels)
-        self.to_pixels = nn.Linear(config.channels, PATCH)
+        self.to_pixels = pixels_of(config.channels)
 
     def forward(self, x: Tensor, told: Sequence[Tensor] = ()) -> Prediction:
         everywhere = torch.ones(1, x.shape[2] // STRIDE, x.shape[3] // STRIDE, dtype=torch.bool, device=x.device)

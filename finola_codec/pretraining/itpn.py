@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from finola_codec.pretraining.config import PretrainConfig
 from finola_codec.pretraining.hivit import HiViT, Levels
-from finola_codec.pretraining.method import PATCH, STRIDE, Method, Prediction, places, transformer
+from finola_codec.pretraining.method import STRIDE, Method, Prediction, pixels_of, places, transformer
 
 
 class Pyramid(nn.Module):
@@ -56,7 +56,7 @@ class ITPN(Method):
         self.pyramid = Pyramid(width) if config.pyramid else None
         self.dummy = nn.Parameter(torch.zeros(width))
         self.decoder = transformer(width, config.decoder_depth)
-        self.to_pixels = nn.Linear(width, PATCH)
+        self.to_pixels = pixels_of(width)
         # At every stage a unit has as many numbers as its patches have channels: w 4 x 4, 2 w 2 x 2, 4 w.
         numbers = [width, 2 * width, 4 * width] if config.pyramid else [width]
         self.to_features = nn.ModuleList(nn.Linear(width, count) for count in numbers) if self.feature_weight else None

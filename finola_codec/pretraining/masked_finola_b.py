@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from finola_codec.nn.finola import Finola, step
 from finola_codec.pretraining.config import PretrainConfig
-from finola_codec.pretraining.method import PATCH, MobileFormerMethod, Prediction, places, transformer
+from finola_codec.pretraining.method import MobileFormerMethod, Prediction, pixels_of, places, transformer
 from finola_codec.pretraining.quadrants import Quadrant, anywhere
 
 
@@ -29,7 +29,7 @@ class MaskedFinolaB(MobileFormerMethod):
         self.widen = nn.Linear(self.encoder.width, config.channels)
         self.finola = Finola(config.channels)
         self.talk = transformer(config.channels, config.decoder_depth)
-        self.to_pixels = nn.Linear(config.channels, PATCH)
+        self.to_pixels = pixels_of(config.channels)
 
     def forward(self, x: Tensor, told: Sequence[Tensor] = ()) -> Prediction:
         block = self.block(x)

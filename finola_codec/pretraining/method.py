@@ -90,6 +90,14 @@ def to_patches(x: Tensor) -> Tensor:
     return F.pixel_unshuffle(x, STRIDE).permute(0, 2, 3, 1)
 
 
+def pixels_of(channels: int) -> nn.Linear:
+    """Return the layer from a position's vector to its patch. It starts at zero, so that all is grey to begin with."""
+    layer = nn.Linear(channels, PATCH)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 def transformer(width: int, depth: int) -> nn.Sequential:
     """Return ``depth`` transformer blocks on (N, positions, width)."""
     return nn.Sequential(
