@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from finola_codec.nn.finola import Finola
 from finola_codec.profiles import FINOLA_BASE
+from finola_codec.training.codec import PHOTOGRAPHS, start
 from finola_codec.training.config import TrainConfig
 from finola_codec.training.data import Pictures
-from finola_codec.training.loop import PHOTOGRAPHS, start
 
 PATCH = 4  # of both growths
 

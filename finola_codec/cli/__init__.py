@@ -17,7 +17,20 @@ import click
 from finola_codec import __version__
 from finola_codec.errors import FinolaError, how_to_install, told
 
-SAME = ("batch", "compare", "decode", "encode", "export", "info", "models", "paper", "train", "web")
+SAME = (
+    "batch",
+    "compare",
+    "decode",
+    "encode",
+    "export",
+    "info",
+    "models",
+    "paper",
+    "pretrain",
+    "probe",
+    "train",
+    "web",
+)
 COMMANDS = {name: name for name in SAME} | {"eval": "evaluate"}  # to the module and the function in it
 
 

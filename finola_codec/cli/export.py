@@ -39,10 +39,10 @@ def export(run: Path, folder: Path, cache: Path | None, licence: str, force: boo
     from finola_codec.nn.export import export as write
     from finola_codec.training.cache import INDEX
     from finola_codec.training.card import model_card
+    from finola_codec.training.codec import load_trained
     from finola_codec.training.config import load_config
     from finola_codec.training.data import Pictures
     from finola_codec.training.files import COUNT, QUALITIES, SIDE, compare
-    from finola_codec.training.loop import load_trained
 
     old = _model_in(folder)
     if old and not force:

@@ -10,11 +10,14 @@ import click
 
 from finola_codec.cli import options
 
+RUN = click.Path(exists=True, file_okay=False, path_type=Path)
+
 
 @click.command()
 @click.argument("pictures", type=click.Path(exists=True, path_type=Path))
 @click.option("--out", "run", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--from", "--init", "origin", help="Start from the weights of this model: an installed one, or a folder.")
+@click.option("--encoder", type=RUN, help="Start the encoder, a Mobile-Former, from this run of `pretrain`.")
 @click.option("--minutes", type=options.POSITIVE, help="How long the run lasts.")
 @click.option("--steps", type=click.IntRange(min=1), help="How many steps the run lasts.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Set a field of the configuration.")
@@ -30,6 +33,7 @@ def train(
     pictures: Path,
     run: Path,
     origin: str | None,
+    encoder: Path | None,
     minutes: float | None,
     steps: int | None,
     settings: tuple[str, ...],
@@ -49,17 +53,19 @@ def train(
     SIGTERM and Ctrl-C end it after the step at work and save it; --resume then continues exactly.
     """
     from finola_codec.nn.restore import restore
+    from finola_codec.pretraining.methods import load_encoder
     from finola_codec.training.cache import INDEX, build_cache
+    from finola_codec.training.codec import start
     from finola_codec.training.config import load_config
     from finola_codec.training.data import Pictures
     from finola_codec.training.devices import connect
-    from finola_codec.training.loop import start
 
-    if origin and resume:
-        raise click.UsageError("--from starts a run, --resume continues one")
+    if (origin or encoder) and resume:
+        raise click.UsageError("--from and --encoder start a run, --resume continues one")
     if minutes and steps:
         raise click.UsageError("--minutes and --steps contradict each other")
     codec = restore(origin) if origin else None
+    trunk = load_encoder(encoder) if encoder else None
     duration = [f"minutes={minutes}"] if minutes else ["minutes=0", f"steps={steps}"] if steps else []
     chosen = load_config(
         config,
@@ -73,6 +79,6 @@ def train(
     if fabric.is_global_zero and not (cache / INDEX).exists():
         build_cache(pictures, cache, chosen.crop)
     fabric.barrier()
-    trainer = start(chosen, run, Pictures.open(cache, chosen.held_out), resume, codec, fabric)
+    trainer = start(chosen, run, Pictures.open(cache, chosen.held_out), resume, codec, fabric, trunk)
     if trainer.train(max_steps, max_minutes) == signal.SIGINT:
         sys.exit(128 + signal.SIGINT)

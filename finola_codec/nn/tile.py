@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from finola_codec.nn.blocks import Stage, conv, zero_init
 from finola_codec.nn.encoder import Trunk
 from finola_codec.nn.finola import grow, grow_map
+from finola_codec.nn.mobile_former import MobileFormer
 from finola_codec.profiles import TileProfile
 
 
@@ -95,8 +96,6 @@ class TileEncoder(nn.Module):
         if profile.encoder == "conv":
             self.trunk, width = Trunk(widths, profile.encoder_depths, profile.anchors), widths[-1]
         else:
-            from finola_codec.paper.mobile_former import MobileFormer
-
             self.trunk = MobileFormer(profile.mobile_former_width, profile.anchors)
             width = self.trunk.width
         self.pool = AttentionPool(width, profile)

@@ -1,4 +1,4 @@
-"""Configuration of a training run."""
+"""Configuration of a run: what every run has, and what one has that trains a codec."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from finola_codec.errors import ConfigError
 from finola_codec.fields import build
@@ -21,16 +21,14 @@ else:
 CONFIG = "config.json"  # in the run's folder
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """What a run does; everything but where data and results lie.
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What any run of the training loop does; everything but where data and results lie.
 
     A run lasts for ``steps``, or for ``minutes`` of training if they are given. Warm-up and cooldown are shares of it,
     so the schedule fits either. Raises :class:`ConfigError` for values that make no sense.
     """
 
-    profile: Profile = field(default=FINOLA_BASE)
-    origin: str = ""  # the model that the run starts from and is compared with, by name or folder
     steps: int = 100_000
     minutes: float = 0.0  # 0: the run lasts for ``steps``
     warmup: float = 0.01  # share of the run over which the learning rate rises
@@ -49,6 +47,8 @@ class TrainConfig:
     checkpoint_minutes: float = 5.0
     threads: int = 0  # 0: as many as torch chooses
 
+    architecture: ClassVar[tuple[str, ...]] = ()  # fields that a resumed run cannot change
+
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "crop", "validate_every"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
@@ -59,7 +59,6 @@ class TrainConfig:
         for name in ("warmup", "cooldown", "graphics_share", "ema"):
             self._check(name, 0 <= getattr(self, name) <= 1, "within 0..1")
         self._check("reduce", self.reduce >= 1, "at least 1")
-        self._check("crop", self.crop % self.profile.block == 0, f"a multiple of the block, {self.profile.block}")
 
     def _check(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:
@@ -77,7 +76,28 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary."""
-        return asdict(self) | {"profile": self.profile.to_dict()}
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TrainConfig(RunConfig):
+    """What a run does that trains a codec."""
+
+    profile: Profile = field(default=FINOLA_BASE)
+    origin: str = ""  # the model that the run starts from and is compared with, by name or folder
+
+    architecture: ClassVar[tuple[str, ...]] = ("profile",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("crop", self.crop % self.profile.block == 0, f"a multiple of the block, {self.profile.block}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary."""
+        return super().to_dict() | {"profile": self.profile.to_dict()}
+
+
+C = TypeVar("C", bound=RunConfig)
 
 
 # Defaults of a run that starts from trained weights.
@@ -99,11 +119,16 @@ def load_config(
     table, which names the profile it starts from as ``base`` and overrides its fields; on the command line
     ``profile.FIELD=VALUE`` overrides one. Raises :class:`ConfigError`, which names the file or setting that is wrong.
     """
-    base = _saved(resumed) if resumed else TrainConfig()
+    base = saved(TrainConfig, resumed) if resumed else TrainConfig()
     if start_from:
         base = replace(base, profile=start_from, origin=origin, lr=CONTINUED_LR, cooldown=CONTINUED_COOLDOWN)
     if path is not None:
         base = _updated(base, _toml(path), str(path))
+    return with_settings(base, settings)
+
+
+def with_settings(base: C, settings: Sequence[str]) -> C:
+    """Return ``base`` with fields as the command line sets them. Raises :class:`ConfigError`."""
     for setting in settings:
         name, separator, value = setting.partition("=")
         if not separator:
@@ -114,20 +139,22 @@ def load_config(
     return base
 
 
-def _updated(base: TrainConfig, values: Mapping[str, Any], what: str) -> TrainConfig:
-    known = {f.name for f in fields(TrainConfig)}
+def _updated(base: C, values: Mapping[str, Any], what: str) -> C:
+    known = {f.name for f in fields(base)}
     if unknown := sorted(set(values) - known):
         raise ConfigError(f"{what}: unknown fields {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-    current = {f.name: getattr(base, f.name) for f in fields(TrainConfig)} | dict(values)
-    if "profile" in values:
-        current["profile"] = _profile(values["profile"], base.profile, what)
+    current = {name: getattr(base, name) for name in known} | dict(values)
+    if isinstance(base, TrainConfig):
+        current["profile"] = _profile(current["profile"], base.profile, what)
     try:
-        return build(TrainConfig, current, what)
+        return build(type(base), current, what)
     except ConfigError as error:
         raise error if str(error).startswith(what) else ConfigError(f"{what}: {error}") from error
 
 
 def _profile(value: Any, current: Profile, what: str) -> Profile:
+    if isinstance(value, Profile):
+        return value
     table = dict(value) if isinstance(value, Mapping) else {"base": value}
     name = table.pop("base", None)
     if name is not None and name not in PROFILES:
@@ -153,11 +180,13 @@ def _value(text: str) -> Any:
         return text
 
 
-def _saved(run: Path) -> TrainConfig:
+def saved(kind: type[C], run: Path) -> C:
+    """Return the configuration of a run. Raises :class:`ConfigError` where there is no run of the kind."""
     try:
         values = json.loads((run / CONFIG).read_text())
-        known = {f.name for f in fields(TrainConfig)}
-        kept = {name: value for name, value in values.items() if name in known}  # versions stand there too
-        return build(TrainConfig, kept | {"profile": from_dict(values["profile"])}, str(run / CONFIG))
+        if kind is TrainConfig:
+            values["profile"] = from_dict(values["profile"])
+        known = {f.name for f in fields(kind)}
+        return build(kind, {name: value for name, value in values.items() if name in known}, str(run / CONFIG))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{run}: holds no run to continue: {error}") from error

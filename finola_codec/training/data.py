@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -71,9 +72,16 @@ class Pictures:
     def _crop(self, rng: np.random.Generator, crop: int, reduce: float, graphics: float) -> NDArray[np.uint8]:
         is_graphic = (bool(self.graphics) and rng.random() < graphics) or not self.train
         images = self.graphics if is_graphic else self.train
-        areas = np.array([np.sqrt(image.shape[0] * image.shape[1]) for image in images])
-        image = images[rng.choice(len(images), p=areas / areas.sum())]
+        image = images[rng.choice(len(images), p=self._shares[is_graphic])]
         return _random_crop(image, crop, rng, 1.0 if is_graphic else reduce)
+
+    @cached_property
+    def _shares(self) -> list[NDArray[np.float64]]:
+        """How likely each photograph is drawn among photographs, and each graphic among graphics."""
+        sizes = [
+            [np.sqrt(image.shape[0] * image.shape[1]) for image in images] for images in (self.train, self.graphics)
+        ]
+        return [np.array(areas) / max(np.sum(areas), 1) for areas in sizes]
 
     def samples(self, count: int, side: int) -> list[NDArray[np.uint8]]:
         """Return the central crop, of ``side`` at most, of ``count`` pictures to train on, evenly spread over them."""

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from finola_codec.nn.model import Codec
-
 # Learning rates relative to the configured one, by what the parameter's name contains.
 RATES = {
     "log2": 5.0,  # logarithms of quantizer steps and scales start whole octaves away from where they end
@@ -70,11 +68,11 @@ def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
     return x.mT if tall else x
 
 
-def optimisers(codec: Codec, lr: float) -> tuple[Optimizer, Optimizer]:
-    """Muon and Adam, which share the parameters of ``codec`` between them."""
+def optimisers(model: nn.Module, lr: float) -> tuple[Optimizer, Optimizer]:
+    """Muon and Adam, which share the parameters of ``model`` between them."""
     muon: dict[float, list[nn.Parameter]] = {}
     adam: dict[float, list[nn.Parameter]] = {}
-    for name, parameter in codec.named_parameters():
+    for name, parameter in model.named_parameters():
         rate = next((r for key, r in RATES.items() if key in name), 1.0)
         chosen = adam if parameter.ndim < 2 or any(key in name for key in BY_ADAM) else muon
         chosen.setdefault(rate, []).append(parameter)

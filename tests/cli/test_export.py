@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from finola_codec import Model, load_model
 from finola_codec.cli import main
 from finola_codec.nn import export as exporting
-from finola_codec.training import card, loop
+from finola_codec.training import card, codec
 
 Export = Callable[..., Result]
 
@@ -22,7 +22,7 @@ Export = Callable[..., Result]
 def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Export:
     """Exports what takes no training, and no time: a copy of a model."""
     (tmp_path / "run").mkdir()
-    monkeypatch.setattr(loop, "load_trained", lambda run: (None, 3))
+    monkeypatch.setattr(codec, "load_trained", lambda run: (None, 3))
     monkeypatch.setattr(card, "model_card", lambda *arguments: "a card")
 
     def run(model: Model, folder: Path, *options: str) -> Result:

@@ -25,10 +25,10 @@ from finola_codec.errors import ConfigError, TrainingError
 from finola_codec.nn.restore import restore
 from finola_codec.profiles import FINOLA_TINY
 from finola_codec.training.cache import build_cache
+from finola_codec.training.codec import start
 from finola_codec.training.config import TrainConfig, load_config
 from finola_codec.training.data import Pictures, generators
 from finola_codec.training.files import HeldOut
-from finola_codec.training.loop import start
 
 CONFIG = TrainConfig(FINOLA_TINY, steps=6, cooldown=0.4, batch=2, crop=64, held_out=1, validate_every=3)
 
@@ -85,7 +85,7 @@ def test_a_resumed_run_equals_one_that_was_not_interrupted(pictures: Pictures, t
     resumed = start(CONFIG, tmp_path / "parts", pictures, resume=True)
     assert resumed.step == 2
     resumed.train()
-    for a, b in ((whole.codec.module, resumed.codec.module), (whole.ema, resumed.ema)):
+    for a, b in ((whole.model.module, resumed.model.module), (whole.ema, resumed.ema)):
         for (name, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
             assert torch.equal(x, y), name
     rows = list(csv.DictReader((tmp_path / "parts" / "log.csv").open()))
@@ -114,15 +114,15 @@ def test_training_lowers_the_loss(pictures: Pictures, tmp_path: Path) -> None:
 def test_outliers_are_skipped(pictures: Pictures, tmp_path: Path) -> None:
     trainer = start(replace(CONFIG, steps=50), tmp_path / "run", pictures, resume=False)
     trainer.objectives.extend([1e-6] * 30)
-    before = [p.clone() for p in trainer.codec.parameters()]
+    before = [p.clone() for p in trainer.model.parameters()]
     trainer.train(max_steps=1)
-    assert all(torch.equal(a, b) for a, b in zip(before, trainer.codec.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
 
 
 def test_a_run_that_has_diverged_ends(pictures: Pictures, tmp_path: Path) -> None:
     trainer = start(replace(CONFIG, steps=500), tmp_path / "run", pictures)
     with torch.no_grad():
-        trainer.codec.module.decoder.head.bias.fill_(torch.nan)
+        trainer.model.module.decoder.head.bias.fill_(torch.nan)
     with pytest.raises(TrainingError, match="25 steps in a row had to be skipped"):
         trainer.train()
     assert trainer.step == 25
@@ -274,7 +274,7 @@ def test_two_processes_train_as_one_and_resume_exactly(data: Path, tmp_path: Pat
     rows = {name: list(csv.DictReader((tmp_path / name / "log.csv").open())) for name in ("one", "two", "again")}
     assert all([int(r["step"]) for r in found] == [1, 2, 3, 4, 5, 6] for found in rows.values())
     assert [r["loss"] for r in rows["again"]] == [r["loss"] for r in rows["two"]]
-    weights = {n: torch.load(tmp_path / n / "checkpoint.pt", weights_only=True)["codec"] for n in rows}
+    weights = {n: torch.load(tmp_path / n / "checkpoint.pt", weights_only=True)["model"] for n in rows}
     assert all(torch.equal(value, weights["again"][name]) for name, value in weights["two"].items())
     one, two = ([float(r["loss"]) for r in rows[name]] for name in ("one", "two"))
     assert two == pytest.approx(one, rel=0.05)

@@ -65,7 +65,7 @@ class MobileFormer(nn.Module):
         f = self.lite(F.relu(self.stem(x)))
         for block in self.blocks:
             f, tokens = block(f, tokens)
-        return F.relu(self.head(f))
+        return F.relu(self.head(normalise(f)))
 
 
 class Block(nn.Module):
@@ -87,12 +87,25 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         x = self.down(x)
-        tokens = self.former(tokens + self.read(tokens, x.flatten(2).mT))
-        told = tokens[:, 0]
-        f = self.project(self.second(self.mix(self.first(self.expand(x), told)), told))
+        normed = normalise(x)
+        tokens = self.former(tokens + self.read(_normalised(tokens), normed.flatten(2).mT))
+        told = _normalised(tokens)
+        f = self.project(self.second(self.mix(self.first(self.expand(normed), told[:, 0])), told[:, 0]))
         f = x + f if self.residual else f
-        written = self.write(f.flatten(2).mT, tokens).mT.unflatten(2, f.shape[2:])
+        written = self.write(normalise(f).flatten(2).mT, told).mT.unflatten(2, f.shape[2:])
         return f + written, tokens
+
+
+def normalise(x: Tensor) -> Tensor:
+    """Bring each map (N, channels, h, w) to mean zero and variance one, where the paper has batch norms.
+
+    Without, tokens and maps that scale each other drive each other up until gradients overflow.
+    """
+    return F.group_norm(x, 1)
+
+
+def _normalised(tokens: Tensor) -> Tensor:
+    return F.layer_norm(tokens, tokens.shape[-1:])
 
 
 class Attention(nn.Module):
@@ -110,7 +123,10 @@ class Attention(nn.Module):
 
 
 class DynamicReLU(nn.Module):
-    """max(a x + b, c x + d), with the four of each channel read from a token; starts as the plain ReLU."""
+    """max(a x + b, c x + d), with the four of each channel read from a token; starts as the plain ReLU.
+
+    They are within 1 of the plain ReLU's (Chen et al., "Dynamic ReLU", 2020).
+    """
 
     def __init__(self, token_width: int, channels: int) -> None:
         super().__init__()
@@ -119,5 +135,5 @@ class DynamicReLU(nn.Module):
         nn.init.zeros_(self.coefficients.bias)
 
     def forward(self, x: Tensor, token: Tensor) -> Tensor:
-        a, b, c, d = self.coefficients(token).to(x.dtype)[:, :, None, None].chunk(4, dim=1)
+        a, b, c, d = self.coefficients(token).tanh().to(x.dtype)[:, :, None, None].chunk(4, dim=1)
         return torch.maximum((1 + a) * x + b, c * x + d)

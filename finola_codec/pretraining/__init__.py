@@ -1,0 +1,4 @@
+"""Pre-training without labels: what the codec's papers also use first-order autoregression for, and its rival.
+
+The codec needs none of it. (Extra ``[train]``.)
+"""
