@@ -45,5 +45,5 @@ class PlainFinola(MobileFormerMethod):
 
     def grow(self, seen: Tensor, height: int, width: int, seed: tuple[int, int] | None = None) -> Tensor:
         """Pixels (N, 3, H, W) to one vector, and from ``seed`` to the patches (N, height, width, PATCH) of a map."""
-        z = self.pool(self.features(seen))  # (N, C)
+        z = self.pool(self.features(seen))[:, None, None]  # a grid of one vector, (N, 1, 1, C)
         return self.to_pixels(self.finola(z, height, width, seed))

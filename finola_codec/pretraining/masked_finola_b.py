@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from finola_codec.nn.finola import Finola, step
+from finola_codec.nn.finola import Finola, normalise, step
 from finola_codec.pretraining.config import PretrainConfig
 from finola_codec.pretraining.method import MobileFormerMethod, Prediction, pixels_of, places, transformer
 from finola_codec.pretraining.quadrants import Quadrant, anywhere
@@ -68,7 +68,7 @@ class MaskedFinolaB(MobileFormerMethod):
 
 def _repeated(z: Tensor, matrix: Tensor, times: int) -> Tensor:
     for _ in range(times):
-        z = step(z, matrix)
+        z = step(z, normalise(z), matrix)
     return z
 
 

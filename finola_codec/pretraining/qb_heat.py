@@ -48,11 +48,7 @@ class QBHeat(MaskedFinolaB):
         return Quadrant(row * self.unit, column * self.unit, 2 * self.unit, 2 * self.unit)
 
     def along_x(self, z: Tensor, offset: int) -> Tensor:
-        return step(z, self.matrices[f"x{offset // self.unit}"], norm=_none)
+        return step(z, z, self.matrices[f"x{offset // self.unit}"])
 
     def along_y(self, z: Tensor, offset: int) -> Tensor:
-        return step(z, self.matrices[f"y{offset // self.unit}"], norm=_none)
-
-
-def _none(z: Tensor) -> Tensor:
-    return z
+        return step(z, z, self.matrices[f"y{offset // self.unit}"])
