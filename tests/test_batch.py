@@ -10,15 +10,19 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from finola_codec import Model, decode
+from finola_codec import Model, decode, formats
 from finola_codec.batch import folder as batch
+from finola_codec.batch.work import Encoding
 from finola_codec.cli import main
+from finola_codec.runtime.pixels import Pixels
 
 
 @pytest.fixture
@@ -366,3 +370,26 @@ def test_files_and_folders_together_may_not_clash(
     assert done.exit_code == 2
     assert f"{tmp_path / '0.png'}: would overwrite the result of {source / '0.png'}" in done.output
     assert len(list((tmp_path / "fin").rglob("*.fin"))) == 4
+
+
+def test_the_opened_picture_is_let_go_of_before_it_is_transformed(
+    tiny_model: Model, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 100 megapixels it would take 300 MB as long as encoding lasts."""
+    opened: list[weakref.ref[Image.Image]] = []
+    alive: list[bool] = []
+    read, analyse = formats.read, Pixels.analyse
+
+    def reading(*arguments: Any) -> Image.Image:
+        picture = read(*arguments)
+        opened.append(weakref.ref(picture))
+        return picture
+
+    def analysing(*arguments: Any) -> Any:
+        alive.append(opened[-1]() is not None)
+        return analyse(*arguments)
+
+    monkeypatch.setattr(formats, "read", reading)
+    monkeypatch.setattr(Pixels, "analyse", analysing)
+    Encoding(model=str(tiny_model.folder), layer="off")(source / "0.png", "0.png", threads=1)
+    assert alive == [False]

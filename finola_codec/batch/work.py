@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
@@ -79,13 +79,25 @@ class Encoding:
 
     def __call__(self, source: Path | BinaryIO, name: str, threads: int) -> Result:
         """See :class:`Work`."""
-        options = asdict(self) | {"model": load_model(self.model, threads, self.device)}
-        del options["device"]
-        image = formats.read(source, name, options["max_pixels"], options.pop("frame"))
+        model = load_model(self.model, threads, self.device)
+        image = formats.read(source, name, self.max_pixels, self.frame)
         note, pixels, held = formats.left_out(image), image.width * image.height, [image]
         del image
         with naming(name):
-            data = codec.encode(held.pop(), **options)  # nothing else refers to the picture: encode can let go of it
+            # Nothing else refers to the picture, so encode can let go of it. Unpacked arguments (**) would refer to it.
+            data = codec.encode(
+                held.pop(),
+                self.quality,
+                model=model,
+                effort=self.effort,
+                target_bpp=self.target_bpp,
+                target_bytes=self.target_bytes,
+                target_psnr=self.target_psnr,
+                lossless=self.lossless,
+                layer=self.layer,
+                strip=self.strip,
+                max_pixels=self.max_pixels,
+            )
         return Result(data, pixels, notes=[f"{name}: {note}"] if note else [])
 
 
