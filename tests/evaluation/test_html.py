@@ -36,6 +36,7 @@ def test_the_page_works(page: Path, browser) -> None:
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.ui import Select
 
+    browser.get_log("browser")  # what pages of other tests have left there
     browser.get(page.as_uri())
     assert browser.find_element(By.TAG_NAME, "body").get_attribute("data-ready") == "true"
 

@@ -104,7 +104,7 @@ def test_a_run_is_not_overwritten(pictures: Pictures, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_training_lowers_the_loss(pictures: Pictures, tmp_path: Path) -> None:
-    config = replace(CONFIG, steps=300, cooldown=0.3, batch=4, lr=3e-3, ema=0.9)
+    config = replace(CONFIG, steps=300, cooldown=0.3, batch=4, lr=3e-3, ema=0.9, validate_every=300)
     trainer = start(config, tmp_path / "run", pictures, resume=False)
     before = trainer.validate()[0]["loss"]  # at a low quality, where the tiny codec's few channels suffice
     trainer.train()
