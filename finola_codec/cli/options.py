@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,33 @@ def engine(workers: int | None, default: str | None = None) -> Callable[[Command
         ),
         click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True),
         click.option("--address", default="", help="Of a Ray cluster; by default one is started here."),
+    )
+
+
+def running(command: Command) -> Command:
+    """Add the options of a training run. How long it lasts, if that is given, comes first in its ``settings``."""
+
+    @functools.wraps(command)
+    def wrapped(
+        *arguments: Any, minutes: float | None, steps: int | None, settings: Sequence[str], **given: Any
+    ) -> Any:
+        if minutes and steps:
+            raise click.UsageError("--minutes and --steps contradict each other")
+        duration = [f"minutes={minutes}"] if minutes else ["minutes=0", f"steps={steps}"] if steps else []
+        return command(*arguments, settings=[*duration, *settings], **given)
+
+    folder = click.Path(path_type=Path)
+    return added(
+        wrapped,
+        click.option("--out", "run", required=True, type=folder, help="Folder of the run."),
+        click.option("--minutes", type=POSITIVE, help="How long the run lasts."),
+        click.option("--steps", type=click.IntRange(min=1), help="How many steps the run lasts."),
+        click.option(
+            "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Set a field of the configuration."
+        ),
+        click.option("--cache", type=folder, help="Folder of decoded pixels; RUN/cache by default."),
+        click.option("--resume", is_flag=True, help="Continue the run from its checkpoint."),
+        click.option("--max-steps", type=click.IntRange(min=1), help="Stop for now after this many more steps."),
     )
 
 

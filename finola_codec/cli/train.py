@@ -15,16 +15,10 @@ RUN = click.Path(exists=True, file_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("pictures", type=click.Path(exists=True, path_type=Path))
-@click.option("--out", "run", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@options.running
 @click.option("--from", "--init", "origin", help="Start from the weights of this model: an installed one, or a folder.")
 @click.option("--encoder", type=RUN, help="Start the encoder, a Mobile-Former, from this run of `pretrain`.")
-@click.option("--minutes", type=options.POSITIVE, help="How long the run lasts.")
-@click.option("--steps", type=click.IntRange(min=1), help="How many steps the run lasts.")
-@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Set a field of the configuration.")
 @click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A TOML file of fields.")
-@click.option("--cache", type=click.Path(path_type=Path), help="Folder of decoded pixels; RUN/cache by default.")
-@click.option("--resume", is_flag=True, help="Continue the run from its checkpoint.")
-@click.option("--max-steps", type=click.IntRange(min=1), help="Stop for now after this many more steps.")
 @click.option("--max-minutes", type=options.POSITIVE, help="Stop for now after this time.")
 @click.option("--accelerator", default="auto", show_default=True, help="cpu, gpu, mps, ... as Lightning Fabric has it.")
 @click.option("--devices", default="auto", show_default=True, help="How many devices of this machine.")
@@ -34,9 +28,7 @@ def train(
     run: Path,
     origin: str | None,
     encoder: Path | None,
-    minutes: float | None,
-    steps: int | None,
-    settings: tuple[str, ...],
+    settings: list[str],
     config: Path | None,
     cache: Path | None,
     resume: bool,
@@ -62,14 +54,11 @@ def train(
 
     if (origin or encoder) and resume:
         raise click.UsageError("--from and --encoder start a run, --resume continues one")
-    if minutes and steps:
-        raise click.UsageError("--minutes and --steps contradict each other")
     codec = restore(origin) if origin else None
     trunk = load_encoder(encoder) if encoder else None
-    duration = [f"minutes={minutes}"] if minutes else ["minutes=0", f"steps={steps}"] if steps else []
     chosen = load_config(
         config,
-        [*duration, *settings],
+        settings,
         resumed=run if resume else None,
         start_from=codec.profile if codec else None,
         origin=origin or "",

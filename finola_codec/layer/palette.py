@@ -67,11 +67,9 @@ def colours(pixels: Pixels) -> Colours:
 def merge(found: Colours, where: Mask | None, weight: float, rate: float, most: int = FEW) -> Indexed:
     """Choose a palette for the pixels ``where`` (all if None), and give every pixel of the picture its entry.
 
-    It has at most ``most`` entries.
-
-    A colour goes to the entry that makes ``weight`` * squared error + ``rate`` * bits least, with the bits that an
-    ideal code for the entries has; ``rate`` says how many of those a pixel really takes. So how many entries are left
-    follows from the weight.
+    It has ``most`` entries at most. A colour goes to the entry that makes ``weight`` * squared error + ``rate`` * bits
+    least, with the bits that an ideal code for the entries has; ``rate`` says how many of those a pixel really takes.
+    So how many entries are left follows from the weight.
     """
     counts = found.counts(where)
     seen = np.flatnonzero(counts)

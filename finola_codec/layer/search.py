@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +20,8 @@ from finola_codec.layer.palette import Colours, Indexed, Mask, Pixels
 MAX_PIXELS = 2**24  # in larger pictures no layer is looked for: it would take some 100 bytes a pixel
 FEW_COLOURS, CONTRAST = 12, 32  # a block of at most so many, and at least so much, is text or a line: no photograph's
 SHARP_BLOCKS, FLAT_BLOCKS = 0.005, 0.25  # the share of such blocks, or of those of one colour, that is worth a search
-RATES = (
-    0.6,
-    1.1,
-    1.6,
-    2.3,
-    3.3,
-)  # what the bits of colours are counted at when they are merged, for a candidate each
+# What the bits of colours are counted at when they are merged, for a candidate each.
+RATES = (0.6, 1.1, 1.6, 2.3, 3.3)
 PASSES = 2  # of choosing blocks, and then a palette for them
 GAIN = 0.98  # a mixture is coded only if it promises to cost no more than this share of what the best has
 FULL = 200  # colours of a palette that seems to want more than palette.FEW
@@ -52,6 +48,18 @@ class Choice:
     learned: Payloads | None
     layer: Pixels | None
     pixels: Pixels | None  # as they decode, where that is known
+
+
+class _Option(NamedTuple):
+    """What a picture may be coded as, and what that costs."""
+
+    bits: int
+    error: float  # squared, summed over all pixels and channels
+    choice: Choice
+
+    def cost(self, weight: float) -> float:
+        """Return bits + ``weight`` * squared error."""
+        return self.bits + weight * self.error
 
 
 class _Candidate:
@@ -106,28 +114,47 @@ class Search:
         """Return the best of no layer, nothing but a layer, and a layer over some blocks.
 
         ``plain`` is the picture without a layer, ``weight`` the bits that a squared error of one level is worth, and
-        ``again`` codes other pixels, with a mask (h, w) of C-vectors that need not be coded. A layer over the whole
-        picture is as good as the weight ``fine`` asks for, as long as it costs less than ``plain``.
+        ``again`` codes other pixels, with a mask (h, w) of C-vectors that need not be coded. Where a layer is chosen,
+        one over the whole picture that is better by the weight ``fine`` takes its place, if it costs less than
+        ``plain``.
         """
-        least = 8 * plain.size + weight * float(_squared(self._pixels, plain.pixels).sum())
-        best = Choice(plain.payloads, None, plain.pixels)
+        without = self._option(8 * plain.size, Choice(plain.payloads, None, plain.pixels))
         alone = self._alone(weight)
-        if alone.cost(weight) < least:
-            finer = self._alone(fine) if fine > weight else alone
-            chosen = finer if finer.cost(weight) < least else alone
-            least, best = alone.cost(weight), Choice(None, chosen.layer, chosen.indexed.pixels)
+        best = min(without, self._whole(alone), key=lambda o: o.cost(weight))
         if weight * alone.error.sum() > EXACT * alone.cost(weight):
-            exact = _layer(self._pixels, alone.covered)
-            bits = 8.0 * container.chunk_bytes(images.pack_layer(exact, images.QUICK))
-            if bits < least:
-                least, best = bits, Choice(None, exact, self._pixels)
-        mixture = self._mixture(plain, alone, weight, GAIN * least)
+            best = min(best, self._exact, key=lambda o: o.cost(weight))
+        mixture = self._mixture(plain, alone, weight, GAIN * best.cost(weight))
         if mixture is not None:
             below = again(fill(self._pixels, mixture.covered), self._free(mixture.covered))
             pixels = np.where(mixture.covered[:, :, None], mixture.layer[:, :, :3], below.pixels)
-            if 8 * (below.size + mixture.size) + weight * float(_squared(self._pixels, pixels).sum()) < least:
-                best = Choice(below.payloads, mixture.layer, pixels)
-        return best
+            both = self._option(8 * (below.size + mixture.size), Choice(below.payloads, mixture.layer, pixels))
+            best = min(best, both, key=lambda o: o.cost(weight))
+        if fine > weight and best is not without:
+            finer = self._finer(fine)
+            if finer.cost(weight) < without.cost(weight):
+                best = min(best, finer, key=lambda o: o.cost(fine))
+        return best.choice
+
+    def _finer(self, fine: float) -> _Option:
+        """Return the best layer over the whole picture by the weight ``fine``.
+
+        Merging colours can break what lossless coding predicts, so it is the exact one where that is no larger.
+        """
+        merged = self._whole(self._alone(fine))
+        return merged if merged.bits < self._exact.bits else self._exact
+
+    def _whole(self, alone: _Candidate) -> _Option:
+        return self._option(8 * alone.size, Choice(None, alone.layer, alone.indexed.pixels))
+
+    @cached_property
+    def _exact(self) -> _Option:
+        layer = _layer(self._pixels, np.ones((self._height, self._width), bool))
+        size = container.chunk_bytes(images.pack_layer(layer, images.QUICK))
+        return self._option(8 * size, Choice(None, layer, self._pixels))
+
+    def _option(self, bits: int, choice: Choice) -> _Option:
+        assert choice.pixels is not None
+        return _Option(bits, float(_squared(self._pixels, choice.pixels).sum()), choice)
 
     @cached_property
     def _survey(self) -> blocks.Survey:

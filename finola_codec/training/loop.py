@@ -237,9 +237,7 @@ class Trainer:
         self.step, self.skipped = state["step"], state["skipped"]
         self.seconds = self._own_seconds = state["seconds"]
         self.objectives.extend(state["objectives"])
-        self.model.module.load_state_dict(
-            state["model"] if "model" in state else state["codec"]
-        )  # as earlier runs name it
+        self.model.module.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)

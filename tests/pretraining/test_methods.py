@@ -78,8 +78,8 @@ def test_a_resumed_run_equals_one_that_was_not_interrupted(name: str, pictures: 
     validated = list(csv.DictReader((tmp_path / "whole" / "validation.csv").open()))
     assert [row["step"] for row in validated] == ["2", "4"]
     assert not (tmp_path / "whole" / "files.csv").exists()
-    method, config = load(tmp_path / "parts")
-    assert (type(method), config) == (METHODS[name], config)
+    method, found = load(tmp_path / "parts")
+    assert (type(method), found) == (METHODS[name], config)
     assert all(torch.equal(x, y) for x, y in zip(method.parameters(), whole.ema.parameters(), strict=True))
 
 
