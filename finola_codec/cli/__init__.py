@@ -25,6 +25,7 @@ SAME = (
     "export",
     "info",
     "models",
+    "pack",
     "paper",
     "pretrain",
     "probe",

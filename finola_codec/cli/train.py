@@ -51,6 +51,7 @@ def train(
     from finola_codec.training.config import load_config
     from finola_codec.training.data import Pictures
     from finola_codec.training.devices import connect
+    from finola_codec.training.resident import ResidentPictures
 
     if (origin or encoder) and resume:
         raise click.UsageError("--from and --encoder start a run, --resume continues one")
@@ -68,6 +69,9 @@ def train(
     if fabric.is_global_zero and not (cache / INDEX).exists():
         build_cache(pictures, cache, chosen.crop)
     fabric.barrier()
-    trainer = start(chosen, run, Pictures.open(cache, chosen.held_out), resume, codec, fabric, trunk)
+    opened = Pictures.open(cache, chosen.held_out)
+    if fabric.device.type == "cuda":  # where a step is over before a processor has cut its crops
+        opened = ResidentPictures.of(opened, fabric.device)
+    trainer = start(chosen, run, opened, resume, codec, fabric, trunk)
     if trainer.train(max_steps, max_minutes) == signal.SIGINT:
         sys.exit(128 + signal.SIGINT)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import TypeVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finola_codec.quality import hat
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
@@ -34,11 +40,17 @@ class BlockConv(nn.Conv2d):
         self.block = block
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training:
-            return super().forward(F.pixel_unshuffle(x, self.block))
-        # The same as one convolution of the pixels: that saves moving them, but trains more slowly.
-        weight, padding = F.pixel_shuffle(self.weight, self.block), self.block * int(self.padding[0])
-        return F.conv2d(x, weight, self.bias, stride=self.block, padding=padding)
+        return super().forward(F.pixel_unshuffle(x, self.block))
+
+    def plain(self) -> nn.Conv2d:
+        """Return the same as a convolution of the pixels: moving none of them is faster, but trains more slowly."""
+        weight, side = F.pixel_shuffle(self.weight, self.block), self.block * self.kernel_size[0]
+        padding = self.block * int(self.padding[0])
+        return _with(nn.Conv2d(weight.shape[1], self.out_channels, side, self.block, padding), weight, self.bias)
+
+    def weight_from(self, plain: Tensor) -> Tensor:
+        """The weight that :meth:`plain` turned into ``plain``."""
+        return F.pixel_unshuffle(plain, self.block)
 
 
 class Transposed(nn.ConvTranspose2d):
@@ -47,11 +59,35 @@ class Transposed(nn.ConvTranspose2d):
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__(inputs, outputs, kernel, padding=kernel - 1)
 
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if self.training:
-            return super().forward(x, output_size)
-        # The same as a plain convolution with the kernel turned around: faster, but not to train.
-        return F.conv2d(x, self.weight.flip(2, 3).transpose(0, 1), self.bias)
+    def plain(self) -> nn.Conv2d:
+        """Return the same as a convolution with the kernel turned around: faster, but not to train."""
+        layer = nn.Conv2d(self.in_channels, self.out_channels, self.kernel_size[0])
+        return _with(layer, self.weight.flip(2, 3).transpose(0, 1), self.bias)
+
+    def weight_from(self, plain: Tensor) -> Tensor:
+        """The weight that :meth:`plain` turned into ``plain``."""
+        return plain.flip(2, 3).transpose(0, 1)
+
+
+def _with(layer: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
+    layer.weight = nn.Parameter(weight.detach().clone())
+    layer.bias = None if bias is None else nn.Parameter(bias.detach().clone())
+    return layer
+
+
+def two_forms(module: nn.Module) -> Iterator[tuple[str, BlockConv | Transposed]]:
+    """The layers within ``module`` that have a form to train and a plain one to run, and their names."""
+    for name, layer in module.named_modules():
+        if isinstance(layer, (BlockConv, Transposed)):
+            yield name, layer
+
+
+def in_plain_form(module: M) -> M:
+    """Return a copy of ``module`` that computes the same, whose layers are as fast to run as they can be."""
+    copy = deepcopy(module)
+    for name, layer in list(two_forms(copy)):
+        copy.set_submodule(name, layer.plain())
+    return copy
 
 
 class QualityTable(nn.Module):

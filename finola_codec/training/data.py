@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +19,17 @@ from finola_codec.training.cache import INDEX, PIXELS
 
 REDUCED = 2 / 3  # share of the training crops of photographs that are reduced
 HELD_OUT_A_KIND = 3  # graphics held out of each kind
+
+
+class Region(NamedTuple):
+    """A square of a picture that becomes a crop; it is turned to the left, and then mirrored."""
+
+    picture: int  # its number among photographs to train on and, after these, graphics
+    top: int
+    left: int
+    side: int
+    turns: int  # by 90 degrees
+    is_mirrored: bool
 
 
 @dataclass(frozen=True)
@@ -67,13 +79,22 @@ class Pictures:
         Two thirds of the photographs' crops are of a larger region, reduced by a random factor up to ``reduce``:
         pictures that were compressed before lack the fine detail that reduced ones have.
         """
-        return to_tensor([self._crop(rng, crop, reduce, graphics) for rng in rngs])
+        drawn = [self.draw(rng, crop, reduce, graphics) for rng in rngs]
+        return to_tensor([_cut(self.to_train[region.picture], region, crop) for region in drawn])
 
-    def _crop(self, rng: np.random.Generator, crop: int, reduce: float, graphics: float) -> NDArray[np.uint8]:
+    def draw(self, rng: np.random.Generator, crop: int, reduce: float, graphics: float) -> Region:
+        """Draw a picture and what of it becomes a crop, as :meth:`batch` says."""
         is_graphic = (bool(self.graphics) and rng.random() < graphics) or not self.train
         images = self.graphics if is_graphic else self.train
-        image = images[rng.choice(len(images), p=self._shares[is_graphic])]
-        return _random_crop(image, crop, rng, 1.0 if is_graphic else reduce)
+        number = int(rng.choice(len(images), p=self._shares[is_graphic]))
+        height, width = images[number].shape[:2]
+        square = _random_square(height, width, crop, rng, 1.0 if is_graphic else reduce)
+        return Region(number + is_graphic * len(self.train), *square)
+
+    @cached_property
+    def to_train(self) -> list[NDArray[np.uint8]]:
+        """Photographs, then graphics."""
+        return self.train + self.graphics
 
     @cached_property
     def _shares(self) -> list[NDArray[np.float64]]:
@@ -85,9 +106,8 @@ class Pictures:
 
     def samples(self, count: int, side: int) -> list[NDArray[np.uint8]]:
         """Return the central crop, of ``side`` at most, of ``count`` pictures to train on, evenly spread over them."""
-        images = self.train + self.graphics
-        chosen = np.linspace(0, len(images) - 1, count).astype(int)
-        return [np.ascontiguousarray(_centre(images[i], side)) for i in chosen]
+        chosen = np.linspace(0, len(self.to_train) - 1, count).astype(int)
+        return [np.ascontiguousarray(_centre(self.to_train[i], side)) for i in chosen]
 
     def held_out_crops(self, crop: int) -> Tensor:
         """Return the central crop of each held-out photograph (N, 3, crop, crop) in [-0.5, 0.5]."""
@@ -123,14 +143,21 @@ def _centre(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return image[top : top + size, left : left + size]
 
 
-def _random_crop(image: NDArray[np.uint8], size: int, rng: np.random.Generator, reduce: float) -> NDArray[np.uint8]:
-    largest = min(reduce, min(image.shape[:2]) / size)
+def _random_square(
+    height: int, width: int, size: int, rng: np.random.Generator, reduce: float
+) -> tuple[int, int, int, int, bool]:
+    largest = min(reduce, min(height, width) / size)
     side = int(size * rng.uniform(1, largest)) if largest > 1 and rng.random() < REDUCED else size
-    top, left = rng.integers(image.shape[0] - side + 1), rng.integers(image.shape[1] - side + 1)
-    crop = image[top : top + side, left : left + side]
-    if side > size:
+    top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
+    return int(top), int(left), side, int(rng.integers(4)), bool(rng.choice([-1, 1]) < 0)
+
+
+def _cut(image: NDArray[np.uint8], region: Region, size: int) -> NDArray[np.uint8]:
+    crop = image[region.top : region.top + region.side, region.left : region.left + region.side]
+    if region.side > size:
         crop = np.asarray(Image.fromarray(crop).resize((size, size), Image.Resampling.LANCZOS))
-    return np.rot90(crop, k=int(rng.integers(4)))[:, :: int(rng.choice([-1, 1]))]
+    crop = np.rot90(crop, k=region.turns)
+    return crop[:, ::-1] if region.is_mirrored else crop
 
 
 def generators(count: int, *seed: int) -> list[np.random.Generator]:

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from finola_codec.entropy.fixed import to_real
 from finola_codec.entropy.hyperprior import ExactHyperprior
 from finola_codec.errors import ModelError
-from finola_codec.nn.blocks import mix_of
+from finola_codec.nn.blocks import mix_of, two_forms
 from finola_codec.nn.model import Codec
 from finola_codec.nn.restore import restore
 from finola_codec.runtime.model import Model, load_model
@@ -64,6 +65,8 @@ def test_a_model_can_be_trained_further(request: pytest.FixtureRequest, kind: st
     for name, value in codec.state_dict().items():
         precision = 0.05 if name.endswith("_context") else 2e-3  # those are stored times the whitening, which is small
         torch.testing.assert_close(restored[name], value, rtol=1e-3, atol=precision, msg=name)
+    apart = load_file(model.folder / "training.safetensors")
+    assert not apart.keys() & {f"{name}.weight" for name, _ in two_forms(codec)}  # which are not small
     shutil.copytree(model.folder, tmp_path / "model")
     (tmp_path / "model" / "training.safetensors").unlink()
     with pytest.raises(ModelError, match="train the model further"):

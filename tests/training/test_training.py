@@ -29,6 +29,8 @@ from finola_codec.training.codec import start
 from finola_codec.training.config import TrainConfig, load_config
 from finola_codec.training.data import Pictures, generators
 from finola_codec.training.files import HeldOut
+from finola_codec.training.pack import pack
+from finola_codec.training.resident import ResidentPictures
 
 CONFIG = TrainConfig(FINOLA_TINY, steps=6, cooldown=0.4, batch=2, crop=64, held_out=1, validate_every=3)
 
@@ -76,6 +78,26 @@ def test_crops_are_reduced_up_to_the_factor_and_the_picture() -> None:
     assert min(reduced) == pytest.approx(1)
     assert 1.5 < max(reduced) <= 2.1
     assert max(slopes(2.0, 128)) <= 160 / 128 * 1.1
+
+
+def test_crops_from_the_memory_of_a_device_are_the_same(pictures: Pictures) -> None:
+    resident = ResidentPictures.of(pictures, torch.device("cpu"))
+    assert torch.equal(resident.batch(generators(6, 1), 64), pictures.batch(generators(6, 1), 64))
+    one, other = (p.batch(generators(6, 1), 64, reduce=2.5) for p in (resident, pictures))
+    assert (one - other).square().mean() < 0.01 * other.var()  # bicubic and Lanczos filters differ
+
+
+def test_pictures_are_packed_into_parts(data: Path, tmp_path: Path) -> None:
+    sizes = {p.relative_to(data): p.stat().st_size for p in data.rglob("*") if p.is_file()}
+    most = max(sizes.values()) + 1
+    parts = pack(data, tmp_path / "parts", most)
+    packed = [{p.relative_to(part): p.stat().st_size for p in part.rglob("*") if p.is_file()} for part in parts]
+    assert all(sum(part.values()) <= most for part in packed)
+    assert {name: size for part in packed for name, size in part.items()} == sizes
+    assert sum(map(len, packed)) == len(sizes)
+    for source, folder, size in ((data, "parts", most), (data, "other", 1000), (tmp_path / "parts" / "none", "x", 9)):
+        with pytest.raises(ConfigError, match=folder if folder == "parts" else "more than a part|no pictures"):
+            pack(source, tmp_path / folder, size)
 
 
 def test_a_resumed_run_equals_one_that_was_not_interrupted(pictures: Pictures, tmp_path: Path) -> None:
