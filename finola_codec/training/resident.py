@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -22,12 +22,13 @@ class ResidentPictures(Pictures):
     instead of Lanczos's, which torch lacks.
     """
 
-    device: torch.device = torch.device("cpu")
+    device: str = "cpu"
 
     @classmethod
     def of(cls, pictures: Pictures, device: torch.device) -> ResidentPictures:
         """Copy the pixels of ``pictures`` to ``device``."""
-        return cls(*(getattr(pictures, field.name) for field in fields(Pictures)), device=device)
+        kept = (pictures.train, pictures.held_out, pictures.graphics, pictures.held_out_graphics)
+        return cls(*kept, device=str(device))
 
     @cached_property
     def _pixels(self) -> list[Tensor]:
