@@ -49,6 +49,16 @@ class Profile:
         raise NotImplementedError
 
     @property
+    def encoder_blocks_margin(self) -> int:
+        """C-vectors around a window that the encoder sees besides, on their grid."""
+        return 0
+
+    @property
+    def decoder_blocks_margin(self) -> int:
+        """C-vectors around a window that the decoder sees besides, on their grid."""
+        return 0
+
+    @property
     def decoder_margin(self) -> int:
         """Pixels around a window that the decoder sees."""
         raise NotImplementedError
@@ -108,14 +118,24 @@ class BlockProfile(Profile):
 
     @property
     def encoder_margin(self) -> int:
-        """Pixels around a window that the encoder sees: a 3 x 3 convolution sees one position further."""
-        d4, d8, d16 = self.encoder_depths
-        return max(4 * (1 + d4) + 8 * d8 + 16 * d16, self.block)  # the lapped transform sees half a block
+        """Pixels around a window that the encoder sees up to the grid of blocks, a 3 x 3 convolution one position."""
+        d4, d8, _ = self.encoder_depths
+        return max(4 * (1 + d4) + 8 * d8, self.block)  # the lapped transform sees half a block
+
+    @property
+    def encoder_blocks_margin(self) -> int:
+        """C-vectors around a window that the encoder's last stage sees."""
+        return self.encoder_depths[2]
+
+    @property
+    def decoder_blocks_margin(self) -> int:
+        """C-vectors around a window that the decoder sees before growth."""
+        return self.refine_depth
 
     @property
     def decoder_margin(self) -> int:
-        """Pixels around a window that the decoder sees: its blocks at both resolutions and its last layer."""
-        return max(self.block * self.refine_depth + self.stride * (self.decoder_depth + 1), self.block)
+        """Pixels around a window that the decoder sees from growth on: its residual blocks and its last layer."""
+        return max(self.stride * (self.decoder_depth + 1), self.block)  # the lapped transform sees one block
 
     @property
     def prior(self) -> PriorSpec:

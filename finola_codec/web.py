@@ -21,7 +21,16 @@ from finola_codec.entropy.fixed import to_real
 from finola_codec.errors import ConfigError
 from finola_codec.quality import mix
 from finola_codec.runtime.devices import channels_first
-from finola_codec.runtime.manifest import DECODER, ENCODER, GROWTH, HYPER_ENCODER, MANIFEST, PRIOR
+from finola_codec.runtime.manifest import (
+    DECODER,
+    DECODER_BLOCKS,
+    ENCODER,
+    ENCODER_BLOCKS,
+    GROWTH,
+    HYPER_ENCODER,
+    MANIFEST,
+    PRIOR,
+)
 from finola_codec.runtime.model import Model
 from finola_codec.web_weights import Floats, Sample
 
@@ -121,10 +130,10 @@ def _write_model(model: Model, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = json.loads((model.folder / MANIFEST).read_text())
-    graphs = [name for name in (GROWTH, DECODER) if (model.folder / name).exists()]
+    graphs = [name for name in (GROWTH, DECODER_BLOCKS, DECODER) if (model.folder / name).exists()]
     compacted = web_weights.compact([model.folder / name for name in graphs], _samples(model))
     files = dict(zip(graphs, compacted, strict=True))
-    for name in (ENCODER, HYPER_ENCODER, PRIOR):
+    for name in (ENCODER, ENCODER_BLOCKS, HYPER_ENCODER, PRIOR):
         if (model.folder / name).exists():
             files[name] = (model.folder / name).read_bytes()
     content["web"] = {name: _write_variant(folder, name, data) for name, data in files.items()}

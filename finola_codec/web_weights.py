@@ -54,7 +54,9 @@ class _Weight:
 
 
 def compact(paths: Sequence[Path], samples: Sequence[Sample]) -> list[bytes]:
-    """Return the graphs at ``paths``, of which each is given what the one before it makes, with integers for weights.
+    """Return the graphs at ``paths``, which run one after the other, with integers for weights.
+
+    A graph is given what the one before it makes; or before that, where it takes so many channels, what that was given.
 
     Raises :class:`ConfigError` where onnx is not installed.
     """
@@ -86,7 +88,8 @@ class _Chain:
         self.seen: list[list[Mapping[str, Floats]]] = []  # all outputs of each graph, for each sample
         for index in range(len(models)):
             self.seen.append([self._run(index, x, i, {}) for i, x in enumerate(self._inputs[index])])
-            self._inputs.append([outputs["output"] for outputs in self.seen[index]])
+            pairs = zip(self._inputs[index], self.seen[index], strict=True)
+            self._inputs.append([self._following(index, x, outputs["output"]) for x, outputs in pairs])
         self.errors = [_error(x, sample.picture) for x, sample in zip(self._inputs[-1], samples, strict=True)]
 
     def added_error(self, weight: _Weight) -> float:
@@ -95,9 +98,15 @@ class _Chain:
         for i, x in enumerate(self._inputs[weight.graph]):
             for index in range(weight.graph, len(self._sessions)):
                 replaced = {weight.name: weight.quantized()} if index == weight.graph else {}
-                x = self._run(index, x, i, replaced)["output"]
+                x = self._following(index, x, self._run(index, x, i, replaced)["output"])
             shares.append(_error(x, self._inputs[-1][i]) / self.errors[i])
         return float(np.mean(shares))
+
+    def _following(self, index: int, given: Floats, made: Floats) -> Floats:
+        """Return what the graph after number ``index`` is given, or the picture that the last one makes."""
+        if index + 1 == len(self._sessions) or self._sessions[index + 1].get_inputs()[0].shape[1] == made.shape[1]:
+            return made
+        return np.concatenate([given, made], axis=1)
 
     def _run(self, index: int, x: Floats, sample: int, replaced: Mapping[str, Floats]) -> Mapping[str, Floats]:
         session = self._sessions[index]
@@ -135,7 +144,8 @@ def _large(graph: Any) -> list[Any]:
 
 def _shortcuts(graph: Any) -> list[Any]:
     """Return the convolution that reads the vectors themselves, padded, whose channels differ a thousandfold."""
-    padded = {node.output[0] for node in graph.node if node.op_type == "Pad" and node.input[0] == "input"}
+    parts = {node.output[0] for node in graph.node if node.op_type == "Slice" and node.input[0] == "input"}
+    padded = {node.output[0] for node in graph.node if node.op_type == "Pad" and node.input[0] in {"input", *parts}}
     return [node for node in graph.node if node.op_type in CONVOLUTIONS and node.input[0] in padded]
 
 

@@ -1,5 +1,9 @@
 /** Running the graphs of a model in ONNX Runtime. */
 
+import { windows } from "./windows.js";
+
+export const BLOCKS_WINDOW = 2 ** 14; // vectors that a graph on their grid takes at once; bounds memory
+
 /**
  * What runs the graphs: the part of onnxruntime-web that is used here.
  * @typedef {object} Runtime
@@ -25,6 +29,19 @@ export class FeatureMap {
         for (let x = 0; x < this.width; x++) this.data[at++] = value(c, r, x);
       }
     }
+  }
+
+  /** The channels from `first` on, without a copy. @param {number} first */
+  channelsFrom(first) {
+    const area = this.height * this.width;
+    return new FeatureMap(this.channels - first, this.height, this.width, this.data.subarray(first * area));
+  }
+
+  /** A part of the map. @param {import("./windows.js").Area} area @returns {FeatureMap} */
+  crop({ top, bottom, left, right }) {
+    const part = new FeatureMap(this.channels, bottom - top, right - left);
+    part.paste(this, { top, left, rows: part.height, count: part.width }, { top: 0, left: 0 });
+    return part;
   }
 
   /** Copy `count` columns of `rows` rows of `from`, from column `left` and row `top`, to a place in this map. */
@@ -60,6 +77,24 @@ export async function runGraph({ Tensor }, session, map, mix) {
   const { output } = await session.run(feeds);
   const [, channels, height, width] = output.dims;
   return new FeatureMap(channels, height, width, output.data);
+}
+
+/**
+ * Run a graph on all of a map, a window at a time.
+ * @param {number} height @param {number} width of the map @param {number} most positions of a window @param {number} margin
+ * @param {(area: import("./windows.js").Area) => Promise<FeatureMap>} run gives a map of the area's size
+ * @returns {Promise<FeatureMap>}
+ */
+export async function runByWindows(height, width, most, margin, run) {
+  let map = null;
+  for (const { outer, inner } of windows(height, width, 1, most, margin)) {
+    const part = await run(outer);
+    map ??= new FeatureMap(part.channels, height, width);
+    const rows = inner.bottom - inner.top;
+    const from = { top: inner.top - outer.top, left: inner.left - outer.left, rows, count: inner.right - inner.left };
+    map.paste(part, from, { top: inner.top, left: inner.left });
+  }
+  return map;
 }
 
 /** The mix of anchors of a quality. @param {number} quality @param {number} anchors @returns {Float32Array} */

@@ -1,7 +1,7 @@
 /** The transform from vectors to pixels, by ONNX Runtime, a window at a time. */
 
 import { ONE, clip, round } from "./fixed.js";
-import { FeatureMap, mixOf, openSession, runGraph } from "./graphs.js";
+import { BLOCKS_WINDOW, FeatureMap, mixOf, openSession, runByWindows, runGraph } from "./graphs.js";
 import { windows } from "./windows.js";
 
 const WINDOW = 2 ** 19; // pixels that are synthesised at once; bounds memory
@@ -14,17 +14,17 @@ export class Synthesis {
    * @returns {Promise<Synthesis>}
    */
   static async open(model, runtime) {
-    const decoder = await openSession(model, runtime, "decoder.onnx");
-    const growth = model.profile.kind === "tile" ? await openSession(model, runtime, "growth.onnx") : null;
-    return new Synthesis(model, runtime, decoder, growth);
+    const first = model.profile.kind === "tile" ? "growth.onnx" : "decoder_blocks.onnx";
+    const sessions = [await openSession(model, runtime, first), await openSession(model, runtime, "decoder.onnx")];
+    return new Synthesis(model, runtime, ...sessions);
   }
 
   /** @private use {@link Synthesis.open} */
-  constructor(model, runtime, decoder, growth) {
+  constructor(model, runtime, first, decoder) {
     this._model = model;
     this._runtime = runtime;
+    this._first = first; // what vectors go through
     this._decoder = decoder;
-    this._growth = growth;
   }
 
   /**
@@ -37,17 +37,42 @@ export class Synthesis {
     const { profile, margins } = this._model;
     const grid = this._model.grid(width, height);
     const mix = mixOf(quality, profile.anchors);
-    const patch = this._growth ? profile.block / profile.stride : 1; // positions a side of the map for a vector
+    const isTiled = profile.kind === "tile";
+    const patch = isTiled ? profile.block / profile.stride : 1; // positions a side of the map for a vector
     const side = profile.block / patch;
-    const source = this._growth
-      ? new Grown((x) => runGraph(this._runtime, this._growth, x, mix), values, grid, profile.channels, patch)
-      : { window: (area) => vectorsOf(values, grid.width, profile.channels, area) };
+    const run = (x) => runGraph(this._runtime, this._first, x, mix);
+    const source = isTiled
+      ? new Grown(run, values, grid, profile.channels, patch)
+      : await Seeded.open(run, values, grid, profile.channels, margins.decoder_blocks);
     const out = new Uint8ClampedArray(4 * width * height);
     for (const { outer, inner } of windows(grid.height * patch, grid.width * patch, side, WINDOW, margins.decoder)) {
       const x = await runGraph(this._runtime, this._decoder, await source.window(outer), mix);
       paint(x, outer, inner, side, out, width, height);
     }
     return out;
+  }
+}
+
+/** The map of a codec of blocks: the vectors, and what FINOLA grows from. */
+class Seeded {
+  static async open(run, values, grid, channels, margin) {
+    const vectors = (area) => vectorsOf(values, grid.width, channels, area);
+    const seeds = await runByWindows(grid.height, grid.width, BLOCKS_WINDOW, margin, (area) => run(vectors(area)));
+    return new Seeded(vectors, seeds);
+  }
+
+  /** @private use {@link Seeded.open} */
+  constructor(vectors, seeds) {
+    this._vectors = vectors;
+    this._seeds = seeds;
+  }
+
+  window(area) {
+    const [vectors, seeds] = [this._vectors(area), this._seeds.crop(area)];
+    const map = new FeatureMap(vectors.channels + seeds.channels, vectors.height, vectors.width);
+    map.data.set(vectors.data);
+    map.data.set(seeds.data, vectors.data.length);
+    return map;
   }
 }
 

@@ -34,7 +34,14 @@ class Decoder(nn.Module):
 
     def forward(self, y: Tensor, whitened: Tensor, mix: Tensor) -> Tensor:
         """Vectors (N, C, h, w), natural and whitened, to pixels (N, 3, 16 h, 16 w), nominally in [-0.5, 0.5]."""
-        seeds = self.to_seed(self.refine(whitened, mix))
+        return self.to_pixels(y, self.seeds(whitened, mix), mix)
+
+    def seeds(self, whitened: Tensor, mix: Tensor) -> Tensor:
+        """Whitened vectors (N, C, h, w) to what FINOLA grows from (N, C_seed, h, w)."""
+        return self.to_seed(self.refine(whitened, mix))
+
+    def to_pixels(self, y: Tensor, seeds: Tensor, mix: Tensor) -> Tensor:
+        """Vectors (N, C, h, w) and seeds (N, C_seed, h, w) to pixels (N, 3, 16 h, 16 w)."""
         features = grow_map(self.finola, seeds, self.patch)
         features = self.stage(F.relu(self.from_map(features)), mix)
         detail = self.head(features)

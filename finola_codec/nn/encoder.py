@@ -26,9 +26,13 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor, mix: Tensor) -> Tensor:
         """Pixels (N, 3, H, W) to a map (N, W16, H/16, W/16)."""
+        return self.stage16(self.to_blocks(x, mix), mix)
+
+    def to_blocks(self, x: Tensor, mix: Tensor) -> Tensor:
+        """Pixels (N, 3, H, W) to what enters the last stage (N, W16, H/16, W/16)."""
         f = self.stage4(self.stem(x), mix)
         f = self.stage8(self.down8(f), mix)
-        return self.stage16(self.down16(f), mix)
+        return self.down16(f)
 
 
 class Encoder(Trunk):
@@ -46,10 +50,16 @@ class Encoder(Trunk):
 
     def forward(self, x: Tensor, mix: Tensor) -> Tensor:
         """Pixels (N, 3, H, W) in [-0.5, 0.5], H and W multiples of 16, to vectors (N, C, H/16, W/16)."""
-        detail = self.head(super().forward(x, mix))
+        return self.shortcut(x) + self.detail(self.to_blocks(x, mix), mix)
+
+    def shortcut(self, x: Tensor) -> Tensor:
+        """Pixels (N, 3, H, W) to their lapped transform (N, C, H/16, W/16)."""
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 is coarser than the finest quantizer steps
-            shifted = F.pad(x, (self.block // 2,) * 4, mode="reflect")
-            return self.lapped(shifted) + detail.float()
+            return self.lapped(F.pad(x, (self.block // 2,) * 4, mode="reflect"))
+
+    def detail(self, blocks: Tensor, mix: Tensor) -> Tensor:
+        """What :meth:`to_blocks` gives (N, W16, h, w) to what is added to the lapped transform (N, C, h, w)."""
+        return self.head(self.stage16(blocks, mix)).float()
 
 
 class HyperEncoder(nn.Module):

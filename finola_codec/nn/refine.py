@@ -72,9 +72,10 @@ def refine(
 def _gradients(model: Model, pixels: NDArray[np.uint8], decoded: Floats, quality: int) -> tuple[Floats, float]:
     """Differentiate half the pixels' squared error by the decoded C-vectors (h, w, C), and return that error too."""
     codec = _codec(model.folder)
-    block, where = codec.profile.block, position(quality)
+    profile, where = codec.profile, position(quality)
+    block, margin = profile.block, profile.block * profile.decoder_blocks_margin + profile.decoder_margin
     found, error = np.empty_like(decoded), 0.0
-    for outer, inner, crop in windows(decoded.shape[0], decoded.shape[1], block, WINDOW, codec.profile.decoder_margin):
+    for outer, inner, crop in windows(decoded.shape[0], decoded.shape[1], block, WINDOW, margin):
         window = pixels[scaled(outer[0], block), scaled(outer[1], block)]
         gradient, squared = _gradient(codec, window, decoded[outer], where)
         found[inner] = gradient[crop]

@@ -12,17 +12,13 @@ from typing import Any
 from finola_codec.errors import ConfigError, ModelError
 from finola_codec.profiles import Profile, from_dict
 
-FORMAT = 2  # the format of model folders; folders of others are refused
+FORMAT = 3  # the format of model folders; folders of others are refused
 MANIFEST, PRIOR = "model.json", "prior.npz"
-ENCODER, HYPER_ENCODER, GROWTH, DECODER = "encoder.onnx", "hyper_encoder.onnx", "growth.onnx", "decoder.onnx"
-FILES = (
-    DECODER,
-    ENCODER,
-    GROWTH,
-    HYPER_ENCODER,
-    PRIOR,
-)  # a model has those of these files that its kind of profile needs
-DECODING = (DECODER, GROWTH, PRIOR)  # the files that decoding depends on
+ENCODER, ENCODER_BLOCKS, HYPER_ENCODER = "encoder.onnx", "encoder_blocks.onnx", "hyper_encoder.onnx"
+DECODER, DECODER_BLOCKS, GROWTH = "decoder.onnx", "decoder_blocks.onnx", "growth.onnx"
+DECODING = (DECODER, DECODER_BLOCKS, GROWTH, PRIOR)  # the files that decoding depends on
+# A model has those of these files that its kind of profile needs.
+FILES = (*DECODING, ENCODER, ENCODER_BLOCKS, HYPER_ENCODER)
 ID_BYTES = 4
 
 
@@ -99,7 +95,12 @@ def _identity(profile: Profile, hashes: Mapping[str, str]) -> str:
 
 
 def _margins(profile: Profile) -> dict[str, int]:
-    return {"encoder": profile.encoder_margin, "decoder": profile.decoder_margin}
+    return {
+        "encoder": profile.encoder_margin,
+        "encoder_blocks": profile.encoder_blocks_margin,
+        "decoder_blocks": profile.decoder_blocks_margin,
+        "decoder": profile.decoder_margin,
+    }
 
 
 def _hashes(folder: Path) -> dict[str, str]:

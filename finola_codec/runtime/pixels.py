@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import groupby
 from typing import Literal
 
 import numpy as np
@@ -13,12 +14,12 @@ from finola_codec.entropy.fixed import Integers, to_real
 from finola_codec.profiles import BlockProfile, Profile
 from finola_codec.quality import mix
 from finola_codec.runtime.devices import Floats, Graph
-from finola_codec.runtime.manifest import DECODER, ENCODER, GROWTH, HYPER_ENCODER
+from finola_codec.runtime.manifest import DECODER, DECODER_BLOCKS, ENCODER, ENCODER_BLOCKS, GROWTH, HYPER_ENCODER
 from finola_codec.runtime.windows import Window, scaled, windows
 
-WINDOW = 2**20  # the pixels that a window reads; this bounds memory
+WINDOW = 5 * 2**17  # the pixels that a window reads; this bounds memory
+BLOCKS_WINDOW = 2**12  # the C-vectors that a window reads of their grid
 GROWN_AT_ONCE = 4  # a tile codec grows this many C-vectors together, because their map is large
-HYPER_WINDOW = 2**14  # C-vectors that a window of the hyper encoder reads, which sees no further than a hyper vector
 
 
 # Opens one of a model's ONNX files by its name; the second argument is that of devices.open_graph.
@@ -32,10 +33,11 @@ def pixels_of(profile: Profile, open_graph: Opener) -> Pixels:
 
 
 class Pixels:
-    """Encoder, hyper encoder and decoder of one model; graphs are opened when first used.
+    """The transforms of one model; graphs are opened when first used.
 
     Pictures are transformed by windows, which read a margin around them that is as wide as the networks see far. So
-    what comes out does not depend on how a picture is divided, and memory does not grow with the picture.
+    what comes out does not depend on how a picture is divided, and memory does not grow with the picture. A codec of
+    blocks sees far only on the grid of its C-vectors; that part has graphs and windows of its own.
     """
 
     def __init__(self, profile: Profile, hyper_patch: int | None, open_graph: Opener) -> None:
@@ -48,12 +50,20 @@ class Pixels:
         return self._open(ENCODER, False)
 
     @cached_property
+    def _encoder_blocks(self) -> Graph:
+        return self._open(ENCODER_BLOCKS, False)
+
+    @cached_property
     def _hyper_encoder(self) -> Graph:
         return self._open(HYPER_ENCODER, False)
 
     @cached_property
     def _growth(self) -> Graph:
         return self._open(GROWTH, True)
+
+    @cached_property
+    def _decoder_blocks(self) -> Graph:
+        return self._open(DECODER_BLOCKS, True)
 
     @cached_property
     def _decoder(self) -> Graph:
@@ -65,18 +75,37 @@ class Pixels:
 
     def analyse(self, pixels: NDArray[np.uint8], quality: int) -> Floats:
         """Transform pixels (H, W, 3) into C-vectors (h, w, C)."""
-        block, anchors = self._block, mix(quality, self._profile.anchors)
-        height, width = self.grid(*pixels.shape[:2])
-        y: Floats | None = None
-        # A tile codec encodes each tile by itself.
-        size = block**2 if self._is_tiled else WINDOW
-        for outer, inner, crop in windows(height, width, block, size, self._profile.encoder_margin):
-            x = _pad(pixels[scaled(outer[0], block), scaled(outer[1], block)], block, "symmetric")
-            vectors = self._encoder(x.astype(np.float32) / np.float32(255) - np.float32(0.5), anchors)
-            y = np.empty((height, width, vectors.shape[2]), np.float32) if y is None else y
-            y[inner] = vectors[crop]
-        assert y is not None
+        anchors, (height, width) = mix(quality, self._profile.anchors), self.grid(*pixels.shape[:2])
+        strips = self._encoded(pixels, height, width, anchors)
+        if not self._is_tiled:
+            strips = self._detailed(_Strips(strips), height, width, anchors)
+        y = np.empty((height, width, self._profile.channels), np.float32)
+        top = 0
+        for strip in strips:
+            y[top : top + len(strip)] = strip
+            top += len(strip)
         return y
+
+    def _encoded(self, pixels: NDArray[np.uint8], height: int, width: int, anchors: Floats) -> Iterator[Floats]:
+        """Strips of the encoder's map: C-vectors of tiles; or of blocks, and features (rows, w, C + features)."""
+
+        def encode(window: Window) -> Floats:
+            part = pixels[scaled(window[0], self._block), scaled(window[1], self._block)]
+            x = _pad(part, self._block, "symmetric")
+            return self._encoder(x.astype(np.float32) / np.float32(255) - np.float32(0.5), anchors)
+
+        size = self._block**2 if self._is_tiled else WINDOW  # a tile codec encodes each tile by itself
+        return _strips(windows(height, width, self._block, size, self._profile.encoder_margin), encode)
+
+    def _detailed(self, encoded: _Strips, height: int, width: int, anchors: Floats) -> Iterator[Floats]:
+        """Strips of C-vectors (rows, w, C): the shortcut's, and what the last stage makes of the features."""
+        channels = self._profile.channels
+
+        def add(window: Window) -> Floats:
+            both = encoded.of(window)
+            return both[..., :channels] + self._encoder_blocks(both[..., channels:], anchors)
+
+        return _strips(windows(height, width, 1, BLOCKS_WINDOW, self._profile.encoder_blocks_margin), add)
 
     def hyper(self, y: Floats, quality: int) -> Floats | None:
         """Transform C-vectors (h, w, C) into hyper vectors (ceil(h/p), ceil(w/p), C_hyper), or None."""
@@ -85,7 +114,7 @@ class Pixels:
         anchors, patch = mix(quality, self._profile.anchors), self._hyper_patch
         shape = -(-y.shape[0] // patch), -(-y.shape[1] // patch)
         z: Floats | None = None
-        for outer, inner, crop in windows(*shape, patch, HYPER_WINDOW, patch):
+        for outer, inner, crop in windows(*shape, patch, BLOCKS_WINDOW, patch):
             part = _pad(y[scaled(outer[0], patch), scaled(outer[1], patch)], patch, "edge")
             vectors = self._hyper_encoder(part, anchors)
             z = np.empty((*shape, vectors.shape[2]), np.float32) if z is None else z
@@ -95,39 +124,59 @@ class Pixels:
     def synthesise(self, y: Integers, quality: int, height: int, width: int) -> NDArray[np.uint8]:
         """Transform decoded C-vectors (h, w, C), as the prior gives them, into pixels (height, width, 3)."""
         anchors = mix(quality, self._profile.anchors)
-        patch = self._profile.patch if self._is_tiled else 1  # positions a side that the decoder takes for a C-vector
-        side = self._block // patch
-        vectors: Callable[[Window], Floats] = (
-            _Grown(self._growth, y, anchors, patch) if self._is_tiled else lambda window: to_real(y[window])
-        )
-        rows, columns = y.shape[0] * patch, y.shape[1] * patch
+        # The decoder's map has one position for a block, but a square of them for a tile.
+        patch, map_of = (self._profile.patch, self._grown) if self._is_tiled else (1, self._seeded)
+        rows, columns, side = y.shape[0] * patch, y.shape[1] * patch, self._block // patch
+        features = map_of(y, anchors)
         pixels = np.empty((rows * side, columns * side, 3), np.uint8)
         for outer, inner, crop in windows(rows, columns, side, WINDOW, self._profile.decoder_margin):
-            x = self._decoder(vectors(outer), anchors)
+            x = self._decoder(features(outer), anchors)
             x = x[scaled(crop[0], side), scaled(crop[1], side)]
             levels = np.clip(np.rint((x + np.float32(0.5)) * np.float32(255)), 0, 255)
             pixels[scaled(inner[0], side), scaled(inner[1], side)] = levels
         return pixels[:height, :width]
 
+    def _seeded(self, y: Integers, anchors: Floats) -> Callable[[Window], Floats]:
+        """The decoder's map of a codec of blocks: C-vectors, and what FINOLA grows from (h, w, C + C_seed)."""
+        parts = windows(y.shape[0], y.shape[1], 1, BLOCKS_WINDOW, self._profile.decoder_blocks_margin)
+        seeds = _Strips(_strips(parts, lambda window: self._decoder_blocks(to_real(y[window]), anchors)))
+        return lambda window: np.concatenate([to_real(y[window]), seeds.of(window)], axis=2)
 
-class _Grown:
-    """The map that a tile codec grows from its C-vectors. Rows of tiles are grown when a window first asks for them."""
+    def _grown(self, y: Integers, anchors: Floats) -> Callable[[Window], Floats]:
+        """The decoder's map of a codec of tiles, which it grows from the C-vectors (h patch, w patch, features)."""
 
-    def __init__(self, growth: Graph, y: Integers, anchors: Floats, patch: int) -> None:
-        self._growth, self._y, self._anchors, self._patch = growth, y, anchors, patch
-        self._rows: dict[int, Floats] = {}
+        def grow(row: int) -> Floats:
+            vectors = to_real(y[row : row + 1])
+            parts = range(0, vectors.shape[1], GROWN_AT_ONCE)
+            return np.concatenate([self._growth(vectors[:, i : i + GROWN_AT_ONCE], anchors) for i in parts], 1)
 
-    def __call__(self, window: Window) -> Floats:
+        return _Strips(grow(row) for row in range(len(y))).of
+
+
+def _strips(parts: Iterator[tuple[Window, Window, Window]], transform: Callable[[Window], Floats]) -> Iterator[Floats]:
+    """Transform windows, and put those beside each other together: strips of a map, from the top."""
+    for _, row in groupby(parts, key=lambda part: part[1][0].start):
+        yield np.concatenate([transform(outer)[crop] for outer, _, crop in row], axis=1)
+
+
+class _Strips:
+    """A map made of strips, each of which is made when a window first asks for it and let go of when all are below."""
+
+    def __init__(self, strips: Iterator[Floats]) -> None:
+        self._coming = strips
+        self._held: list[Floats] = []
+        self._top = self._bottom = 0  # of those that are held
+
+    def of(self, window: Window) -> Floats:
+        """Return a window of the map. Windows come row by row."""
         rows, columns = window
-        first, last = rows.start // self._patch, -(-rows.stop // self._patch)
-        self._rows = {r: self._rows[r] if r in self._rows else self._grow(r) for r in range(first, last)}
-        strip = np.concatenate([self._rows[r][:, columns] for r in range(first, last)])
-        return strip[rows.start - first * self._patch :][: rows.stop - rows.start]
-
-    def _grow(self, row: int) -> Floats:
-        vectors = to_real(self._y[row : row + 1])
-        parts = range(0, vectors.shape[1], GROWN_AT_ONCE)
-        return np.concatenate([self._growth(vectors[:, i : i + GROWN_AT_ONCE], self._anchors) for i in parts], 1)
+        while self._bottom < rows.stop:
+            self._held.append(next(self._coming))
+            self._bottom += len(self._held[-1])
+        while self._top + len(self._held[0]) <= rows.start:
+            self._top += len(self._held.pop(0))
+        strip = np.concatenate([held[:, columns] for held in self._held])
+        return strip[rows.start - self._top : rows.stop - self._top]
 
 
 def _pad(array: NDArray, multiple: int, mode: Literal["edge", "symmetric"]) -> NDArray:

@@ -28,7 +28,7 @@ def test_windows_change_nothing(
     payloads = either_model.prior.encode(y.copy(), z, 60)
     whole = either_model.pixels.synthesise(payloads.y, 60, *picture.shape[:2])
     monkeypatch.setattr(pixels, "WINDOW", size)
-    monkeypatch.setattr(pixels, "HYPER_WINDOW", 8 * 16)
+    monkeypatch.setattr(pixels, "BLOCKS_WINDOW", 8 * 16)
     y_parts = either_model.pixels.analyse(picture, 60)
     z_parts = either_model.pixels.hyper(y, 60)
     assert (y_parts == y).all()
@@ -50,5 +50,6 @@ def test_any_profile_is_transformed_by_windows_that_see_enough(
     data = finola_codec.encode(photo, 60, model=model)
     picture = np.asarray(finola_codec.decode(data, model=model))
     monkeypatch.setattr(pixels, "WINDOW", 64 * 64)
+    monkeypatch.setattr(pixels, "BLOCKS_WINDOW", 6 * 9)
     assert finola_codec.encode(photo, 60, model=model) == data
     assert (np.asarray(finola_codec.decode(data, model=model)) == picture).all()

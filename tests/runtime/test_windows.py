@@ -18,19 +18,23 @@ def blocks(window: Window) -> int:
 def test_windows_give_every_block_once_and_read_no_more_than_they_may(
     height: int, width: int, most: int, margin: int
 ) -> None:
-    times = np.zeros((height, width), int)
+    times, first = np.zeros((height, width), int), 0
     for outer, inner, crop in windows(height, width, 1, most, margin):
         times[inner] += 1
         assert blocks(outer) <= most or blocks(inner) == 1
         place = np.arange(height * width).reshape(height, width)
         assert (place[outer][crop] == place[inner]).all()
         rows, columns = inner
-        assert outer[0] == slice(max(0, rows.start - margin), min(height, rows.stop + margin))
-        assert outer[1] == slice(max(0, columns.start - margin), min(width, columns.stop + margin))
+        assert outer[0].start == max(0, rows.start - margin)
+        assert outer[1].start == max(0, columns.start - margin)
+        assert outer[0].stop >= min(height, rows.stop + margin)
+        assert outer[1].stop >= min(width, columns.stop + margin)
+        first = first or blocks(outer)
+        assert blocks(outer) <= first
     assert (times == 1).all()
 
 
-@pytest.mark.parametrize(("size", "share"), [((32, 48), 1.0), ((64, 64), 1.0), ((65, 97), 1.2), ((177, 265), 1.8)])
+@pytest.mark.parametrize(("size", "share"), [((32, 48), 1.0), ((48, 64), 1.0), ((65, 97), 1.2), ((177, 265), 1.3)])
 def test_margins_are_a_small_part_of_the_work(size: tuple[int, int], share: float) -> None:
-    read = sum(blocks(outer) for outer, _, _ in windows(*size, block=16, size=2**20, margin=144))
+    read = sum(blocks(outer) for outer, _, _ in windows(*size, block=16, size=5 * 2**17, margin=48))
     assert read <= share * size[0] * size[1]
