@@ -49,12 +49,12 @@ class Profile:
         raise NotImplementedError
 
     @property
-    def encoder_blocks_margin(self) -> int:
-        """C-vectors around a window that the encoder sees besides, on their grid."""
+    def encoder_grid_margin(self) -> int:
+        """C-vectors around a window that the encoder sees on their grid, besides."""
         return 0
 
     @property
-    def decoder_blocks_margin(self) -> int:
+    def decoder_grid_margin(self) -> int:
         """C-vectors around a window that the decoder sees besides, on their grid."""
         return 0
 
@@ -88,10 +88,10 @@ class BlockProfile(Profile):
     lambda_max: float = 0.25
     seed_channels: int = 192  # width of the vector that FINOLA grows
     encoder_widths: tuple[int, int, int] = (128, 192, 256)  # at stride 4, 8, 16
-    encoder_depths: tuple[int, int, int] = (3, 3, 2)
+    encoder_depths: tuple[int, int, int] = (3, 4, 6)
     decoder_width: int = 128  # at the feature map's stride
     decoder_depth: int = 5
-    refine_depth: int = 2  # residual blocks on the grid of C-vectors, before growth
+    refine_depth: int = 4  # residual blocks on the grid of C-vectors, before growth
     groups: tuple[int, ...] = (16, 32, 64, 272)  # channel groups of the causal context
     hyper_channels: int = 128
     hyper_patch: int = 4  # one hyper vector for hyper_patch x hyper_patch C-vectors
@@ -123,13 +123,13 @@ class BlockProfile(Profile):
         return max(4 * (1 + d4) + 8 * d8, self.block)  # the lapped transform sees half a block
 
     @property
-    def encoder_blocks_margin(self) -> int:
-        """C-vectors around a window that the encoder's last stage sees."""
+    def encoder_grid_margin(self) -> int:
+        """C-vectors of margin that the encoder's last stage needs."""
         return self.encoder_depths[2]
 
     @property
-    def decoder_blocks_margin(self) -> int:
-        """C-vectors around a window that the decoder sees before growth."""
+    def decoder_grid_margin(self) -> int:
+        """C-vectors of margin that the blocks before growth need."""
         return self.refine_depth
 
     @property

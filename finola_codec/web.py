@@ -23,9 +23,9 @@ from finola_codec.quality import mix
 from finola_codec.runtime.devices import channels_first
 from finola_codec.runtime.manifest import (
     DECODER,
-    DECODER_BLOCKS,
+    DECODER_GRID,
     ENCODER,
-    ENCODER_BLOCKS,
+    ENCODER_GRID,
     GROWTH,
     HYPER_ENCODER,
     MANIFEST,
@@ -130,10 +130,10 @@ def _write_model(model: Model, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = json.loads((model.folder / MANIFEST).read_text())
-    graphs = [name for name in (GROWTH, DECODER_BLOCKS, DECODER) if (model.folder / name).exists()]
+    graphs = [name for name in (GROWTH, DECODER_GRID, DECODER) if (model.folder / name).exists()]
     compacted = web_weights.compact([model.folder / name for name in graphs], _samples(model))
     files = dict(zip(graphs, compacted, strict=True))
-    for name in (ENCODER, ENCODER_BLOCKS, HYPER_ENCODER, PRIOR):
+    for name in (ENCODER, ENCODER_GRID, HYPER_ENCODER, PRIOR):
         if (model.folder / name).exists():
             files[name] = (model.folder / name).read_bytes()
     content["web"] = {name: _write_variant(folder, name, data) for name, data in files.items()}

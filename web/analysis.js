@@ -1,6 +1,6 @@
 /** The transforms from pixels to vectors and hyper vectors, by ONNX Runtime, a window at a time. */
 
-import { BLOCKS_WINDOW, FeatureMap, mixOf, openSession, runByWindows, runGraph } from "./graphs.js";
+import { GRID_WINDOW, FeatureMap, mixOf, openSession, runByWindows, runGraph } from "./graphs.js";
 import { windows } from "./windows.js";
 
 const WINDOW = 2 ** 19; // pixels that are transformed at once; bounds memory
@@ -14,7 +14,7 @@ export class Analysis {
   static async open(model, runtime) {
     const encoder = await openSession(model, runtime, "encoder.onnx");
     if (model.profile.kind === "tile") return new Analysis(model, runtime, encoder, null, null);
-    const blocks = await openSession(model, runtime, "encoder_blocks.onnx");
+    const blocks = await openSession(model, runtime, "encoder_grid.onnx");
     return new Analysis(model, runtime, encoder, blocks, await openSession(model, runtime, "hyper_encoder.onnx"));
   }
 
@@ -67,7 +67,7 @@ export class Analysis {
   async _addDetail(features, y, mix) {
     const { profile, margins } = this._model;
     const { height, width } = features;
-    const detail = await runByWindows(height, width, BLOCKS_WINDOW, margins.encoder_blocks, (area) =>
+    const detail = await runByWindows(height, width, GRID_WINDOW, margins.encoder_grid, (area) =>
       runGraph(this._runtime, this._blocks, features.crop(area), mix),
     );
     const area = height * width;
@@ -87,7 +87,7 @@ export class Analysis {
     const { channels, anchors, hyper_patch: patch, hyper_channels: hyperChannels } = this._model.profile;
     const cells = { height: Math.ceil(grid.height / patch), width: Math.ceil(grid.width / patch) };
     const z = new Float32Array(cells.height * cells.width * hyperChannels);
-    for (const { outer, inner } of windows(cells.height, cells.width, patch, BLOCKS_WINDOW, patch)) {
+    for (const { outer, inner } of windows(cells.height, cells.width, patch, GRID_WINDOW, patch)) {
       const part = new FeatureMap(channels, (outer.bottom - outer.top) * patch, (outer.right - outer.left) * patch);
       part.fill((c, row, column) => {
         const py = Math.min(outer.top * patch + row, grid.height - 1);

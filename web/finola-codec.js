@@ -70,7 +70,7 @@ export async function decode(source, { maxPixels = DEFAULT_MAX_PIXELS, onPreview
 }
 
 /**
- * Encode pixels as a .fin file. What is chosen and written is what Python's effort 1 to 6 does.
+ * Encode pixels as a .fin file. What is chosen and written is what Python's effort 1 does.
  * The file has no ICC profile and no EXIF.
  * @param {{data: Uint8ClampedArray, width: number, height: number}} pixels such as an ImageData: RGBA, not premultiplied
  * @param {{quality?: number, model?: string}} [options] quality from 1 to 100; the model's name, by default the first

@@ -2,7 +2,7 @@
 
 import { windows } from "./windows.js";
 
-export const BLOCKS_WINDOW = 2 ** 14; // vectors that a graph on their grid takes at once; bounds memory
+export const GRID_WINDOW = 2 ** 14; // vectors that a graph on their grid takes at once; bounds memory
 
 /**
  * What runs the graphs: the part of onnxruntime-web that is used here.

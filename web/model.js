@@ -7,7 +7,7 @@ import { readNpz } from "./npz.js";
 import { Tables } from "./tables.js";
 
 const FORMAT = 3;
-const DECODING = ["decoder.onnx", "decoder_blocks.onnx", "growth.onnx", "prior.npz"];
+const DECODING = ["decoder.onnx", "decoder_grid.onnx", "growth.onnx", "prior.npz"];
 const COMMON_FIELDS = ["kind", "block", "stride", "channels", "anchors"];
 const BLOCK_FIELDS = ["groups", "hyper_channels", "hyper_patch", "context_width", "context_kernel"];
 const ID_FIELDS = { block: [...COMMON_FIELDS, ...BLOCK_FIELDS], tile: COMMON_FIELDS };

@@ -1,7 +1,7 @@
 /** The transform from vectors to pixels, by ONNX Runtime, a window at a time. */
 
 import { ONE, clip, round } from "./fixed.js";
-import { BLOCKS_WINDOW, FeatureMap, mixOf, openSession, runByWindows, runGraph } from "./graphs.js";
+import { GRID_WINDOW, FeatureMap, mixOf, openSession, runByWindows, runGraph } from "./graphs.js";
 import { windows } from "./windows.js";
 
 const WINDOW = 2 ** 19; // pixels that are synthesised at once; bounds memory
@@ -14,7 +14,7 @@ export class Synthesis {
    * @returns {Promise<Synthesis>}
    */
   static async open(model, runtime) {
-    const first = model.profile.kind === "tile" ? "growth.onnx" : "decoder_blocks.onnx";
+    const first = model.profile.kind === "tile" ? "growth.onnx" : "decoder_grid.onnx";
     const sessions = [await openSession(model, runtime, first), await openSession(model, runtime, "decoder.onnx")];
     return new Synthesis(model, runtime, ...sessions);
   }
@@ -43,7 +43,7 @@ export class Synthesis {
     const run = (x) => runGraph(this._runtime, this._first, x, mix);
     const source = isTiled
       ? new Grown(run, values, grid, profile.channels, patch)
-      : await Seeded.open(run, values, grid, profile.channels, margins.decoder_blocks);
+      : await Seeded.open(run, values, grid, profile.channels, margins.decoder_grid);
     const out = new Uint8ClampedArray(4 * width * height);
     for (const { outer, inner } of windows(grid.height * patch, grid.width * patch, side, WINDOW, margins.decoder)) {
       const x = await runGraph(this._runtime, this._decoder, await source.window(outer), mix);
@@ -57,7 +57,7 @@ export class Synthesis {
 class Seeded {
   static async open(run, values, grid, channels, margin) {
     const vectors = (area) => vectorsOf(values, grid.width, channels, area);
-    const seeds = await runByWindows(grid.height, grid.width, BLOCKS_WINDOW, margin, (area) => run(vectors(area)));
+    const seeds = await runByWindows(grid.height, grid.width, GRID_WINDOW, margin, (area) => run(vectors(area)));
     return new Seeded(vectors, seeds);
   }
 

@@ -14,9 +14,9 @@ from finola_codec.cli import options
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--megabytes", type=options.POSITIVE, default=32.0, show_default=True, help="The most that a part takes.")
 def pack(pictures: Path, folder: Path, megabytes: float) -> None:
-    """Copy PICTURES into parts, FOLDER/1, FOLDER/2, ..., to be sent to a machine that takes so much at a time.
+    """Copy the pictures in a folder into parts, FOLDER/1, FOLDER/2, ..., for a machine that takes so much at a time.
 
-    Each part has pictures of every folder. Parts that are copied over each other are PICTURES again.
+    Each part has pictures of every folder. Parts that are copied over each other are all of PICTURES again.
     """
     from finola_codec.training.pack import pack as into_parts
 

@@ -33,15 +33,14 @@ def pretrain(
     """
     from finola_codec.pretraining.config import PretrainConfig
     from finola_codec.pretraining.methods import start
-    from finola_codec.training.cache import INDEX, build_cache
+    from finola_codec.training.cache import ensure_cache
     from finola_codec.training.config import saved, with_settings
     from finola_codec.training.data import Pictures
 
     base = saved(PretrainConfig, run) if resume else PretrainConfig(method=method)
     chosen = with_settings(base, [f"method={method}", *settings])
     cache = cache or run / "cache"
-    if not (cache / INDEX).exists():
-        build_cache(pictures, cache, chosen.crop)
+    ensure_cache(pictures, cache, chosen.crop)
     trainer = start(chosen, run, Pictures.open(cache, chosen.held_out), resume)
     if trainer.train(max_steps) == signal.SIGINT:
         sys.exit(128 + signal.SIGINT)

@@ -46,7 +46,7 @@ def train(
     """
     from finola_codec.nn.restore import restore
     from finola_codec.pretraining.methods import load_encoder
-    from finola_codec.training.cache import INDEX, build_cache
+    from finola_codec.training.cache import ensure_cache
     from finola_codec.training.codec import start
     from finola_codec.training.config import load_config
     from finola_codec.training.data import Pictures
@@ -66,11 +66,11 @@ def train(
     )
     fabric = connect(accelerator, devices, nodes)
     cache = cache or run / "cache"
-    if fabric.is_global_zero and not (cache / INDEX).exists():
-        build_cache(pictures, cache, chosen.crop)
+    if fabric.is_global_zero:
+        ensure_cache(pictures, cache, chosen.crop)
     fabric.barrier()
     opened = Pictures.open(cache, chosen.held_out)
-    if fabric.device.type == "cuda":  # where a step is over before a processor has cut its crops
+    if ResidentPictures.fit(opened, fabric.device):
         opened = ResidentPictures.of(opened, fabric.device)
     trainer = start(chosen, run, opened, resume, codec, fabric, trunk)
     if trainer.train(max_steps, max_minutes) == signal.SIGINT:

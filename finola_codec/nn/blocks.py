@@ -42,15 +42,15 @@ class BlockConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(F.pixel_unshuffle(x, self.block))
 
-    def plain(self) -> nn.Conv2d:
-        """Return the same as a convolution of the pixels: moving none of them is faster, but trains more slowly."""
+    def for_inference(self) -> nn.Conv2d:
+        """Return an equivalent convolution of the pixels, which is faster to run and slower to train."""
         weight, side = F.pixel_shuffle(self.weight, self.block), self.block * self.kernel_size[0]
         padding = self.block * int(self.padding[0])
         return _with(nn.Conv2d(weight.shape[1], self.out_channels, side, self.block, padding), weight, self.bias)
 
-    def weight_from(self, plain: Tensor) -> Tensor:
-        """The weight that :meth:`plain` turned into ``plain``."""
-        return F.pixel_unshuffle(plain, self.block)
+    def training_weight(self, weight: Tensor) -> Tensor:
+        """Bring the weight of the equivalent convolution back into the form that is trained."""
+        return F.pixel_unshuffle(weight, self.block)
 
 
 class Transposed(nn.ConvTranspose2d):
@@ -59,14 +59,14 @@ class Transposed(nn.ConvTranspose2d):
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__(inputs, outputs, kernel, padding=kernel - 1)
 
-    def plain(self) -> nn.Conv2d:
-        """Return the same as a convolution with the kernel turned around: faster, but not to train."""
+    def for_inference(self) -> nn.Conv2d:
+        """Return an equivalent convolution, its kernel turned around, which is faster to run and slower to train."""
         layer = nn.Conv2d(self.in_channels, self.out_channels, self.kernel_size[0])
         return _with(layer, self.weight.flip(2, 3).transpose(0, 1), self.bias)
 
-    def weight_from(self, plain: Tensor) -> Tensor:
-        """The weight that :meth:`plain` turned into ``plain``."""
-        return plain.flip(2, 3).transpose(0, 1)
+    def training_weight(self, weight: Tensor) -> Tensor:
+        """Bring the weight of the equivalent convolution back into the form that is trained."""
+        return weight.flip(2, 3).transpose(0, 1)
 
 
 def _with(layer: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
@@ -76,17 +76,17 @@ def _with(layer: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
 
 
 def two_forms(module: nn.Module) -> Iterator[tuple[str, BlockConv | Transposed]]:
-    """The layers within ``module`` that have a form to train and a plain one to run, and their names."""
+    """Return the layers within ``module`` that have a form to train and another to run, and their names."""
     for name, layer in module.named_modules():
         if isinstance(layer, (BlockConv, Transposed)):
             yield name, layer
 
 
-def in_plain_form(module: M) -> M:
-    """Return a copy of ``module`` that computes the same, whose layers are as fast to run as they can be."""
+def for_inference(module: M) -> M:
+    """Return a copy of ``module`` that computes the same, with its layers in the form that is fastest to run."""
     copy = deepcopy(module)
     for name, layer in list(two_forms(copy)):
-        copy.set_submodule(name, layer.plain())
+        copy.set_submodule(name, layer.for_inference())
     return copy
 
 

@@ -26,9 +26,9 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor, mix: Tensor) -> Tensor:
         """Pixels (N, 3, H, W) to a map (N, W16, H/16, W/16)."""
-        return self.stage16(self.to_blocks(x, mix), mix)
+        return self.stage16(self.to_grid(x, mix), mix)
 
-    def to_blocks(self, x: Tensor, mix: Tensor) -> Tensor:
+    def to_grid(self, x: Tensor, mix: Tensor) -> Tensor:
         """Pixels (N, 3, H, W) to what enters the last stage (N, W16, H/16, W/16)."""
         f = self.stage4(self.stem(x), mix)
         f = self.stage8(self.down8(f), mix)
@@ -50,7 +50,7 @@ class Encoder(Trunk):
 
     def forward(self, x: Tensor, mix: Tensor) -> Tensor:
         """Pixels (N, 3, H, W) in [-0.5, 0.5], H and W multiples of 16, to vectors (N, C, H/16, W/16)."""
-        return self.shortcut(x) + self.detail(self.to_blocks(x, mix), mix)
+        return self.shortcut(x) + self.detail(self.to_grid(x, mix), mix)
 
     def shortcut(self, x: Tensor) -> Tensor:
         """Pixels (N, 3, H, W) to their lapped transform (N, C, H/16, W/16)."""
@@ -58,7 +58,7 @@ class Encoder(Trunk):
             return self.lapped(F.pad(x, (self.block // 2,) * 4, mode="reflect"))
 
     def detail(self, blocks: Tensor, mix: Tensor) -> Tensor:
-        """What :meth:`to_blocks` gives (N, W16, h, w) to what is added to the lapped transform (N, C, h, w)."""
+        """What :meth:`to_grid` gives (N, W16, h, w) to what is added to the lapped transform (N, C, h, w)."""
         return self.head(self.stage16(blocks, mix)).float()
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from finola_codec.entropy import tables as frequency_tables
 from finola_codec.entropy.tables import Tables
-from finola_codec.nn.blocks import in_plain_form
+from finola_codec.nn.blocks import for_inference
 from finola_codec.nn.integers import Arrays
 from finola_codec.nn.model import Codec, Graph
 from finola_codec.runtime.manifest import PRIOR, Manifest
@@ -41,9 +41,9 @@ def export(codec: Codec, folder: Path, name: str, card: str, tables: Tables | No
     bounds = codec.prior.exact(arrays, tables).bounds()
     folder.mkdir(parents=True, exist_ok=True)
     _write_prior(folder, arrays, tables)
-    plain = in_plain_form(codec)
-    for file, graph in plain.graphs().items():
-        _write_onnx(plain, graph, folder / file)
+    running = for_inference(codec)
+    for file, graph in running.graphs().items():
+        _write_onnx(running, graph, folder / file)
     (folder / TRAINING).write_bytes(safetensors.torch.save(_not_stored(codec, folder)))
     (folder / CARD).write_text(card)
     Manifest(name, codec.profile, bounds, licence).write(folder)

@@ -18,7 +18,7 @@ from finola_codec.nn.factorised import TrainableFactorised
 from finola_codec.nn.hyperprior import Coded, TrainableHyperprior
 from finola_codec.nn.tile import TileDecoder, TileEncoder
 from finola_codec.profiles import BlockProfile, Profile, TileProfile
-from finola_codec.runtime.manifest import DECODER, DECODER_BLOCKS, ENCODER, ENCODER_BLOCKS, GROWTH, HYPER_ENCODER
+from finola_codec.runtime.manifest import DECODER, DECODER_GRID, ENCODER, ENCODER_GRID, GROWTH, HYPER_ENCODER
 
 
 class Result(NamedTuple):
@@ -121,8 +121,8 @@ class BlockCodec(Codec):
         """What sees far has graphs of its own: on the grid of blocks a wide margin costs little, in pixels much."""
         profile, c = self.profile, self.profile.channels
 
-        def to_blocks(x: Tensor, mix: Tensor) -> Tensor:
-            return torch.cat([self.encoder.shortcut(x), self.encoder.to_blocks(x, mix)], dim=1)
+        def to_grid(x: Tensor, mix: Tensor) -> Tensor:
+            return torch.cat([self.encoder.shortcut(x), self.encoder.to_grid(x, mix)], dim=1)
 
         def seeds(y: Tensor, mix: Tensor) -> Tensor:
             return self.decoder.seeds(self.prior.whiten(y), mix)
@@ -131,10 +131,10 @@ class BlockCodec(Codec):
             return self.decoder.to_pixels(blocks[:, :c], blocks[:, c:], mix)
 
         return {
-            ENCODER: Graph(to_blocks, 3, profile.block),
-            ENCODER_BLOCKS: Graph(self.encoder.detail, profile.encoder_widths[-1]),
+            ENCODER: Graph(to_grid, 3, profile.block),
+            ENCODER_GRID: Graph(self.encoder.detail, profile.encoder_widths[-1]),
             HYPER_ENCODER: Graph(self.hyper, c, profile.hyper_patch),
-            DECODER_BLOCKS: Graph(seeds, c),
+            DECODER_GRID: Graph(seeds, c),
             DECODER: Graph(to_pixels, c + profile.seed_channels),
         }
 

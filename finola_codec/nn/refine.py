@@ -73,7 +73,9 @@ def _gradients(model: Model, pixels: NDArray[np.uint8], decoded: Floats, quality
     """Differentiate half the pixels' squared error by the decoded C-vectors (h, w, C), and return that error too."""
     codec = _codec(model.folder)
     profile, where = codec.profile, position(quality)
-    block, margin = profile.block, profile.block * profile.decoder_blocks_margin + profile.decoder_margin
+    block = profile.block
+    # Pixels that far away depend on a vector, and on vectors as far away from them again.
+    margin = 2 * (block * profile.decoder_grid_margin + profile.decoder_margin)
     found, error = np.empty_like(decoded), 0.0
     for outer, inner, crop in windows(decoded.shape[0], decoded.shape[1], block, WINDOW, margin):
         window = pixels[scaled(outer[0], block), scaled(outer[1], block)]

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from finola_codec.errors import ModelError
-from finola_codec.nn.blocks import two_forms
+from finola_codec.nn.blocks import Transposed, two_forms
 from finola_codec.nn.export import TRAINING, stored_weights
 from finola_codec.nn.model import Codec, build
 from finola_codec.runtime.manifest import PRIOR
@@ -33,8 +33,9 @@ def restore(model: str | Path) -> Codec:
     state |= {name: torch.from_numpy(v) for name, v in stored if name in known and name not in state}
     for name, layer in two_forms(codec):
         weight = f"{name}.weight"
-        if weight in state and state[weight].shape != layer.weight.shape:  # is that of its plain form
-            state[weight] = layer.weight_from(state[weight])
+        # Folders of before have some BlockConvs as they are trained; their kernels tell.
+        if weight in state and (isinstance(layer, Transposed) or state[weight].shape != layer.weight.shape):
+            state[weight] = layer.training_weight(state[weight])
     missing, _ = codec.load_state_dict(state, strict=False)
     if absent := [name for name in missing if not name.startswith("prior.")]:
         raise ModelError(f"{opened.folder}: the weights {', '.join(absent)} are missing")

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from finola_codec import formats
+from finola_codec import formats, images
 from finola_codec.errors import ConfigError
 from finola_codec.pretraining.method import Method, transformer
 from finola_codec.training.data import to_tensor
@@ -66,8 +66,8 @@ def read(folder: Path, names: Sequence[str], side: int) -> tuple[Tensor, Labels]
     crops, labels = [], []
     for number, name in enumerate(names):
         for path in sorted(p for p in (folder / name).iterdir() if p.suffix.lower() in formats.SUFFIXES):
-            with Image.open(path) as image:
-                crops.append(np.asarray(ImageOps.fit(image.convert("RGB"), (side, side))))
+            picture = Image.fromarray(images.to_planes(formats.read(path, str(path))).pixels)
+            crops.append(np.asarray(ImageOps.fit(picture, (side, side))))
             labels.append(number)
     if not crops:
         raise ConfigError(f"{folder}: there are no pictures in the folders of its classes")

@@ -14,11 +14,11 @@ from finola_codec.profiles import Profile, from_dict
 
 FORMAT = 3  # the format of model folders; folders of others are refused
 MANIFEST, PRIOR = "model.json", "prior.npz"
-ENCODER, ENCODER_BLOCKS, HYPER_ENCODER = "encoder.onnx", "encoder_blocks.onnx", "hyper_encoder.onnx"
-DECODER, DECODER_BLOCKS, GROWTH = "decoder.onnx", "decoder_blocks.onnx", "growth.onnx"
-DECODING = (DECODER, DECODER_BLOCKS, GROWTH, PRIOR)  # the files that decoding depends on
+ENCODER, ENCODER_GRID, HYPER_ENCODER = "encoder.onnx", "encoder_grid.onnx", "hyper_encoder.onnx"
+DECODER, DECODER_GRID, GROWTH = "decoder.onnx", "decoder_grid.onnx", "growth.onnx"
+DECODING = (DECODER, DECODER_GRID, GROWTH, PRIOR)  # the files that decoding depends on
 # A model has those of these files that its kind of profile needs.
-FILES = (*DECODING, ENCODER, ENCODER_BLOCKS, HYPER_ENCODER)
+FILES = (*DECODING, ENCODER, ENCODER_GRID, HYPER_ENCODER)
 ID_BYTES = 4
 
 
@@ -97,8 +97,8 @@ def _identity(profile: Profile, hashes: Mapping[str, str]) -> str:
 def _margins(profile: Profile) -> dict[str, int]:
     return {
         "encoder": profile.encoder_margin,
-        "encoder_blocks": profile.encoder_blocks_margin,
-        "decoder_blocks": profile.decoder_blocks_margin,
+        "encoder_grid": profile.encoder_grid_margin,
+        "decoder_grid": profile.decoder_grid_margin,
         "decoder": profile.decoder_margin,
     }
 

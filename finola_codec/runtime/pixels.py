@@ -14,11 +14,11 @@ from finola_codec.entropy.fixed import Integers, to_real
 from finola_codec.profiles import BlockProfile, Profile
 from finola_codec.quality import mix
 from finola_codec.runtime.devices import Floats, Graph
-from finola_codec.runtime.manifest import DECODER, DECODER_BLOCKS, ENCODER, ENCODER_BLOCKS, GROWTH, HYPER_ENCODER
+from finola_codec.runtime.manifest import DECODER, DECODER_GRID, ENCODER, ENCODER_GRID, GROWTH, HYPER_ENCODER
 from finola_codec.runtime.windows import Window, scaled, windows
 
 WINDOW = 5 * 2**17  # the pixels that a window reads; this bounds memory
-BLOCKS_WINDOW = 2**12  # the C-vectors that a window reads of their grid
+GRID_WINDOW = 2**12  # the C-vectors that a window reads of their grid
 GROWN_AT_ONCE = 4  # a tile codec grows this many C-vectors together, because their map is large
 
 
@@ -50,8 +50,8 @@ class Pixels:
         return self._open(ENCODER, False)
 
     @cached_property
-    def _encoder_blocks(self) -> Graph:
-        return self._open(ENCODER_BLOCKS, False)
+    def _encoder_grid(self) -> Graph:
+        return self._open(ENCODER_GRID, False)
 
     @cached_property
     def _hyper_encoder(self) -> Graph:
@@ -62,8 +62,8 @@ class Pixels:
         return self._open(GROWTH, True)
 
     @cached_property
-    def _decoder_blocks(self) -> Graph:
-        return self._open(DECODER_BLOCKS, True)
+    def _decoder_grid(self) -> Graph:
+        return self._open(DECODER_GRID, True)
 
     @cached_property
     def _decoder(self) -> Graph:
@@ -102,10 +102,10 @@ class Pixels:
         channels = self._profile.channels
 
         def add(window: Window) -> Floats:
-            both = encoded.of(window)
-            return both[..., :channels] + self._encoder_blocks(both[..., channels:], anchors)
+            both = encoded.window(window)
+            return both[..., :channels] + self._encoder_grid(both[..., channels:], anchors)
 
-        return _strips(windows(height, width, 1, BLOCKS_WINDOW, self._profile.encoder_blocks_margin), add)
+        return _strips(windows(height, width, 1, GRID_WINDOW, self._profile.encoder_grid_margin), add)
 
     def hyper(self, y: Floats, quality: int) -> Floats | None:
         """Transform C-vectors (h, w, C) into hyper vectors (ceil(h/p), ceil(w/p), C_hyper), or None."""
@@ -114,7 +114,7 @@ class Pixels:
         anchors, patch = mix(quality, self._profile.anchors), self._hyper_patch
         shape = -(-y.shape[0] // patch), -(-y.shape[1] // patch)
         z: Floats | None = None
-        for outer, inner, crop in windows(*shape, patch, BLOCKS_WINDOW, patch):
+        for outer, inner, crop in windows(*shape, patch, GRID_WINDOW, patch):
             part = _pad(y[scaled(outer[0], patch), scaled(outer[1], patch)], patch, "edge")
             vectors = self._hyper_encoder(part, anchors)
             z = np.empty((*shape, vectors.shape[2]), np.float32) if z is None else z
@@ -138,9 +138,9 @@ class Pixels:
 
     def _seeded(self, y: Integers, anchors: Floats) -> Callable[[Window], Floats]:
         """The decoder's map of a codec of blocks: C-vectors, and what FINOLA grows from (h, w, C + C_seed)."""
-        parts = windows(y.shape[0], y.shape[1], 1, BLOCKS_WINDOW, self._profile.decoder_blocks_margin)
-        seeds = _Strips(_strips(parts, lambda window: self._decoder_blocks(to_real(y[window]), anchors)))
-        return lambda window: np.concatenate([to_real(y[window]), seeds.of(window)], axis=2)
+        parts = windows(y.shape[0], y.shape[1], 1, GRID_WINDOW, self._profile.decoder_grid_margin)
+        seeds = _Strips(_strips(parts, lambda window: self._decoder_grid(to_real(y[window]), anchors)))
+        return lambda window: np.concatenate([to_real(y[window]), seeds.window(window)], axis=2)
 
     def _grown(self, y: Integers, anchors: Floats) -> Callable[[Window], Floats]:
         """The decoder's map of a codec of tiles, which it grows from the C-vectors (h patch, w patch, features)."""
@@ -150,7 +150,7 @@ class Pixels:
             parts = range(0, vectors.shape[1], GROWN_AT_ONCE)
             return np.concatenate([self._growth(vectors[:, i : i + GROWN_AT_ONCE], anchors) for i in parts], 1)
 
-        return _Strips(grow(row) for row in range(len(y))).of
+        return _Strips(grow(row) for row in range(len(y))).window
 
 
 def _strips(parts: Iterator[tuple[Window, Window, Window]], transform: Callable[[Window], Floats]) -> Iterator[Floats]:
@@ -160,22 +160,22 @@ def _strips(parts: Iterator[tuple[Window, Window, Window]], transform: Callable[
 
 
 class _Strips:
-    """A map made of strips, each of which is made when a window first asks for it and let go of when all are below."""
+    """A map computed strip by strip, from the top. A strip is dropped once no later window needs it."""
 
     def __init__(self, strips: Iterator[Floats]) -> None:
-        self._coming = strips
-        self._held: list[Floats] = []
+        self._strips = strips
+        self._kept: list[Floats] = []
         self._top = self._bottom = 0  # of those that are held
 
-    def of(self, window: Window) -> Floats:
+    def window(self, window: Window) -> Floats:
         """Return a window of the map. Windows come row by row."""
         rows, columns = window
         while self._bottom < rows.stop:
-            self._held.append(next(self._coming))
-            self._bottom += len(self._held[-1])
-        while self._top + len(self._held[0]) <= rows.start:
-            self._top += len(self._held.pop(0))
-        strip = np.concatenate([held[:, columns] for held in self._held])
+            self._kept.append(next(self._strips))
+            self._bottom += len(self._kept[-1])
+        while self._top + len(self._kept[0]) <= rows.start:
+            self._top += len(self._kept.pop(0))
+        strip = np.concatenate([kept[:, columns] for kept in self._kept])
         return strip[rows.start - self._top : rows.stop - self._top]
 
 

@@ -13,8 +13,8 @@ def windows(height: int, width: int, block: int, size: int, margin: int) -> Iter
 
     Windows read ``margin`` pixels more than they give on every side, rounded up to whole blocks, and ``size`` pixels at
     most, or else give one block. Of such divisions it is the one that reads least. Windows come row by row. The first
-    reads more than it must, as much as any other: so what runs the networks has its memory from the start, and need not
-    find more in between. All slices are in blocks.
+    is as large as any other, though it could be smaller, so that the runtime allocates its peak memory at once and in
+    one piece. All slices are in blocks.
 
     >>> [(outer[1], inner[1]) for outer, inner, _ in windows(3, 10, block=16, size=3 * 7 * 256, margin=16)]
     [(slice(0, 6, None), slice(0, 5, None)), (slice(4, 10, None), slice(5, 10, None))]

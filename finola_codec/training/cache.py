@@ -14,12 +14,28 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from rich.progress import track
 
-from finola_codec import formats
-from finola_codec.errors import ConfigError
+from finola_codec import formats, images
+from finola_codec.errors import ConfigError, ImageError
 
-SUFFIXES = formats.SUFFIXES | {".fin"}
 PIXELS, INDEX = "pixels.u8", "index.json"
 UNREADABLE = (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError)
+
+
+def ensure_cache(source: Path, folder: Path, min_side: int) -> None:
+    """Build the cache of ``source`` in ``folder``, unless it is there.
+
+    Raises :class:`ConfigError` where the cache is of other pictures, or has some that are too small, and as
+    :func:`build_cache` does.
+    """
+    if not (folder / INDEX).exists():
+        build_cache(source, folder, min_side)
+        return
+    index = json.loads((folder / INDEX).read_text())
+    other = "name another folder with --cache"
+    if Path(index["source"]).resolve() != source.resolve():
+        raise ConfigError(f"{folder}: holds the pictures of {index['source']}, not of {source}; {other}")
+    if (held := index.get("min_side", min_side)) < min_side:
+        raise ConfigError(f"{folder}: holds pictures of {held} pixels a side, less than crops of {min_side}; {other}")
 
 
 def build_cache(source: Path, folder: Path, min_side: int) -> None:
@@ -39,7 +55,7 @@ def build_cache(source: Path, folder: Path, min_side: int) -> None:
     if not entries:
         raise ConfigError(f"{source}: no picture of {min_side} x {min_side} pixels or more to train on")
     temporary = folder / f"{INDEX}.part"
-    temporary.write_text(json.dumps({"source": str(source), "images": entries}))
+    temporary.write_text(json.dumps({"source": str(source.resolve()), "min_side": min_side, "images": entries}))
     os.replace(temporary, folder / INDEX)  # the index is written last: a cache with an index is whole
 
 
@@ -58,7 +74,7 @@ def _pictures(source: Path, folder: Path, min_side: int) -> Iterator[tuple[str, 
 def _paths(source: Path) -> Iterator[tuple[str, Path]]:
     """The name of each picture and its path."""
     if source.is_dir():
-        for path in sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES):
+        for path in sorted(p for p in source.rglob("*") if p.suffix.lower() in formats.SUFFIXES):
             yield str(path.relative_to(source)), path
         return
     try:
@@ -78,7 +94,7 @@ def _of_shard(source: Path, folder: Path) -> Iterator[tuple[str, NDArray[np.uint
     _check_bytes(needed, source, folder)
     for sample in webdataset.WebDataset(str(source), shardshuffle=False):
         for key, value in sample.items():
-            if f".{key.lower()}" in SUFFIXES:
+            if f".{key.lower()}" in formats.SUFFIXES:
                 name = f"{sample['__key__']}.{key}"
                 pixels = _decoded(io.BytesIO(value), name)
                 if pixels is not None:
@@ -87,10 +103,9 @@ def _of_shard(source: Path, folder: Path) -> Iterator[tuple[str, NDArray[np.uint
 
 def _decoded(file: Path | BinaryIO, name: str) -> NDArray[np.uint8] | None:
     try:
-        with Image.open(file) as image:
-            return np.asarray(image.convert("RGB"))
-    except UNREADABLE as error:
-        print(f"skipped {name}: {error}")
+        return images.to_planes(formats.read(file, name, max_pixels=None)).pixels
+    except ImageError as error:
+        print(f"skipped {error}")
         return None
 
 

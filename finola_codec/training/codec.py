@@ -95,7 +95,7 @@ def start(
         if resume:
             return codec
         if init is None:
-            codec.start_from(pictures.batch(generators(KLT_CROPS, config.seed), config.crop))
+            codec.start_from(pictures.batch(generators(KLT_CROPS, config.seed), config.crop).cpu())
         else:
             _start_at(codec, init)
         if trunk is not None:

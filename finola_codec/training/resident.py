@@ -24,6 +24,16 @@ class ResidentPictures(Pictures):
 
     device: str = "cpu"
 
+    @staticmethod
+    def fit(pictures: Pictures, device: torch.device) -> bool:
+        """Say whether ``device`` is a GPU of whose free memory the pixels take no more than half.
+
+        Its steps are over before a processor has cut the crops for one.
+        """
+        if device.type != "cuda":
+            return False
+        return sum(image.nbytes for image in pictures.to_train) <= torch.cuda.mem_get_info(device)[0] / 2
+
     @classmethod
     def of(cls, pictures: Pictures, device: torch.device) -> ResidentPictures:
         """Copy the pixels of ``pictures`` to ``device``."""

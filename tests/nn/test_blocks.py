@@ -17,9 +17,9 @@ from finola_codec.nn.blocks import BlockConv, Transposed
         Transposed(3, 8, kernel=3),
     ],
 )
-def test_the_plain_form_computes_the_same(layer: BlockConv | Transposed) -> None:
+def test_the_form_for_inference_computes_the_same(layer: BlockConv | Transposed) -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 3, 64, 96)
-    plain = layer.plain()
-    torch.testing.assert_close(plain(x), layer(x), rtol=1e-4, atol=1e-5)
-    assert torch.equal(layer.weight_from(plain.weight), layer.weight)
+    running = layer.for_inference()
+    torch.testing.assert_close(running(x), layer(x), rtol=1e-4, atol=1e-5)
+    assert torch.equal(layer.training_weight(running.weight), layer.weight)

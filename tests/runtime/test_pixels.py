@@ -27,7 +27,7 @@ def test_windows_change_nothing(
     payloads = either_model.prior.encode(y.copy(), z, 60)
     whole = either_model.pixels.synthesise(payloads.y, 60, *picture.shape[:2])
     monkeypatch.setattr(pixels, "WINDOW", size)
-    monkeypatch.setattr(pixels, "BLOCKS_WINDOW", 8 * 16)
+    monkeypatch.setattr(pixels, "GRID_WINDOW", 8 * 16)
     y_parts = either_model.pixels.analyse(picture, 60)
     z_parts = either_model.pixels.hyper(y, 60)
     assert (y_parts == y).all()
@@ -53,7 +53,7 @@ def test_any_profile_is_transformed_by_windows_that_see_enough(
     coded = model.prior.encode(y.copy(), model.pixels.hyper(y, 60), 60).y
     whole = model.pixels.synthesise(coded, 60, *picture.shape[:2])
     monkeypatch.setattr(pixels, "WINDOW", 64 * 64)
-    monkeypatch.setattr(pixels, "BLOCKS_WINDOW", 6 * 9)
+    monkeypatch.setattr(pixels, "GRID_WINDOW", 6 * 9)
     np.testing.assert_allclose(model.pixels.analyse(picture, 60), y, rtol=1e-4, atol=1e-4)
     parts = model.pixels.synthesise(coded, 60, *picture.shape[:2])
     assert np.abs(parts.astype(int) - whole).max() <= 1  # torch rounds differently at another size

@@ -24,7 +24,7 @@ from finola_codec.cli import main
 from finola_codec.errors import ConfigError, TrainingError
 from finola_codec.nn.restore import restore
 from finola_codec.profiles import FINOLA_TINY
-from finola_codec.training.cache import build_cache
+from finola_codec.training.cache import build_cache, ensure_cache
 from finola_codec.training.codec import start
 from finola_codec.training.config import TrainConfig, load_config
 from finola_codec.training.data import Pictures, generators
@@ -56,6 +56,24 @@ def pictures(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pictures:
 def test_cache_holds_the_pictures(pictures: Pictures) -> None:
     assert (len(pictures.train), len(pictures.held_out)) == (11, 1)
     assert any((p == skimage.data.astronaut()[30:, 20:]).all() for p in pictures.train if p.shape == (482, 492, 3))
+
+
+def test_a_cache_of_other_pictures_is_refused(data: Path, tmp_path: Path) -> None:
+    ensure_cache(data, tmp_path / "cache", 64)
+    ensure_cache(data, tmp_path / "cache", 48)
+    with pytest.raises(ConfigError, match=r"cache: holds the pictures of .*, not of .*other; name another"):
+        ensure_cache(data / "other", tmp_path / "cache", 64)
+    with pytest.raises(ConfigError, match="cache: holds pictures of 64 pixels a side, less than crops of 128"):
+        ensure_cache(data, tmp_path / "cache", 128)
+
+
+def test_pictures_are_decoded_as_encode_has_them(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    ramp = np.linspace(0, 65535, 64 * 64, dtype=np.uint16).reshape(64, 64)
+    Image.fromarray(ramp).save(tmp_path / "data" / "16-bit.png")
+    build_cache(tmp_path / "data", tmp_path / "cache", 64)
+    (pixels,) = Pictures.open(tmp_path / "cache", 0).train
+    assert np.abs(pixels[..., 0] - ramp / 257).max() <= 1
 
 
 def test_crops_come_from_the_generator_alone(pictures: Pictures) -> None:

@@ -20,7 +20,7 @@ from PIL import Image
 from finola_codec import decode, info, web
 from finola_codec.cli import main
 from finola_codec.runtime.devices import open_graph
-from finola_codec.runtime.manifest import DECODER, DECODER_BLOCKS, GROWTH
+from finola_codec.runtime.manifest import DECODER, DECODER_GRID, GROWTH
 from finola_codec.runtime.model import Model, load_model
 from finola_codec.runtime.pixels import Pixels, pixels_of
 from tests.golden.make import FOLDER, MODELS
@@ -96,7 +96,7 @@ def compact_models(site: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
         model = replace(load_model(name))
         packed = site / "models" / name
         paths = {}
-        for graph in (GROWTH, DECODER_BLOCKS, DECODER):
+        for graph in (GROWTH, DECODER_GRID, DECODER):
             if (packed / f"{graph}.packed").exists():
                 paths[graph] = scratch / f"{name}-{graph}"
                 paths[graph].write_bytes(gzip.decompress((packed / f"{graph}.packed").read_bytes()))
