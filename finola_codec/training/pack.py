@@ -13,9 +13,9 @@ from finola_codec.errors import ConfigError
 def pack(source: Path, folder: Path, most: int) -> list[Path]:
     """Copy the pictures of ``source`` into numbered folders in ``folder``, each of ``most`` bytes or less.
 
-    Nothing else is copied. Pictures keep their paths, so that parts copied over each other are all of them again. Each part has
-    some of every folder, and so is a fair sample. Returns the parts. Raises :class:`ConfigError` where ``folder``
-    exists, a picture is larger than a part, or ``source`` has none.
+    Nothing else is copied. Pictures keep their paths, so that parts copied over each other are all of them again. Each
+    part has some of every folder, and so is a fair sample. Returns the parts. Raises :class:`ConfigError` where
+    ``folder`` exists, a picture is larger than a part, or ``source`` has none.
     """
     if folder.exists():
         raise ConfigError(f"{folder}: exists already; name a new folder")
