@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from filelock import FileLock
 from PIL import Image
 
 from finola_codec.nn.export import export
 from finola_codec.nn.model import Codec, build
 from finola_codec.profiles import FINOLA_TINY, FINOLA_TINY_TILE, Profile
-from finola_codec.runtime.model import Model
+from finola_codec.runtime.model import Model, load_model
 from finola_codec.training.data import to_tensor
 
 collect_ignore = ["fuzz/fuzz_atheris.py"]  # is not a test, and needs atheris
@@ -67,17 +68,27 @@ def tiny_tile_codec(crops: torch.Tensor) -> Codec:
     return untrained(FINOLA_TINY_TILE, crops)
 
 
+def exported(codec: Codec, factory: pytest.TempPathFactory) -> Model:
+    """Export a codec once for all processes that the tests run in, because that takes ten seconds."""
+    name, shared = codec.profile.name, factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with FileLock(shared / f"{name}.lock"):
+        if not (shared / name).exists():
+            export(codec, factory.mktemp("models") / name, name, "A model for tests.").folder.rename(shared / name)
+    return load_model(shared / name)
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tiny_codec: Codec, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """The tiny codec, exported."""
-    return export(tiny_codec, tmp_path_factory.mktemp("models") / "finola-tiny", "finola-tiny", "A model for tests.")
+    return exported(tiny_codec, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def tiny_tile_model(tiny_tile_codec: Codec, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """The tiny codec with tiles, exported."""
-    name = "finola-tiny-tile"
-    return export(tiny_tile_codec, tmp_path_factory.mktemp("models") / name, name, "A model for tests.")
+    return exported(tiny_tile_codec, tmp_path_factory)
 
 
 @pytest.fixture(params=["tiny_model", "tiny_tile_model"])

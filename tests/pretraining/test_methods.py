@@ -86,7 +86,7 @@ def test_a_resumed_run_equals_one_that_was_not_interrupted(name: str, pictures: 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_training_lowers_the_loss(name: str, pictures: Pictures, tmp_path: Path) -> None:
-    trainer = start(tiny(name, steps=60, lr=3e-3), tmp_path / "run", pictures)
+    trainer = start(tiny(name, steps=40, lr=3e-3), tmp_path / "run", pictures)
     before = trainer.validate()[0]["loss"]
     trainer.train()
     assert trainer.validate()[0]["loss"] < 0.8 * before
