@@ -25,17 +25,17 @@ def restore(model: str | Path) -> Codec:
     opened = load_model(model)
     codec = build(opened.profile)
     try:
-        state = load_file(opened.folder / TRAINING)
+        apart = load_file(opened.folder / TRAINING)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{opened.folder / TRAINING}: needed to train the model further: {error}") from error
-    known = codec.state_dict()
-    stored = stored_weights(opened.folder).items()
-    state |= {name: torch.from_numpy(v) for name, v in stored if name in known and name not in state}
+    known, stored = codec.state_dict(), stored_weights(opened.folder).items()
+    state = {name: torch.from_numpy(value) for name, value in stored if name in known and name not in apart}
     for name, layer in two_forms(codec):
         weight = f"{name}.weight"
         # Folders of before have some BlockConvs as they are trained; their kernels tell.
         if weight in state and (isinstance(layer, Transposed) or state[weight].shape != layer.weight.shape):
             state[weight] = layer.training_weight(state[weight])
+    state |= apart
     missing, _ = codec.load_state_dict(state, strict=False)
     if absent := [name for name in missing if not name.startswith("prior.")]:
         raise ModelError(f"{opened.folder}: the weights {', '.join(absent)} are missing")
