@@ -55,9 +55,7 @@ export class Analysis {
       collect(found, outer, inner, y, grid.width, channels);
       if (!this._blocks) continue;
       features ??= new FeatureMap(found.channels - channels, grid.height, grid.width);
-      const from = { top: inner.top - outer.top, left: inner.left - outer.left };
-      const count = inner.right - inner.left;
-      features.paste(found.channelsFrom(channels), { ...from, rows: inner.bottom - inner.top, count }, inner);
+      features.pasteInner(found.channelsFrom(channels), outer, inner);
     }
     if (features) await this._addDetail(features, y, mix);
     return y;

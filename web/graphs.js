@@ -44,6 +44,16 @@ export class FeatureMap {
     return part;
   }
 
+  /**
+   * Copy what a window gives of what it read.
+   * @param {FeatureMap} part of the area `outer` @param {import("./windows.js").Area} outer
+   * @param {import("./windows.js").Area} inner
+   */
+  pasteInner(part, outer, inner) {
+    const size = { rows: inner.bottom - inner.top, count: inner.right - inner.left };
+    this.paste(part, { top: inner.top - outer.top, left: inner.left - outer.left, ...size }, inner);
+  }
+
   /** Copy `count` columns of `rows` rows of `from`, from column `left` and row `top`, to a place in this map. */
   paste(from, { top, left, rows, count }, to) {
     for (let c = 0; c < this.channels; c++) {
@@ -90,9 +100,7 @@ export async function runByWindows(height, width, most, margin, run) {
   for (const { outer, inner } of windows(height, width, 1, most, margin)) {
     const part = await run(outer);
     map ??= new FeatureMap(part.channels, height, width);
-    const rows = inner.bottom - inner.top;
-    const from = { top: inner.top - outer.top, left: inner.left - outer.left, rows, count: inner.right - inner.left };
-    map.paste(part, from, { top: inner.top, left: inner.left });
+    map.pasteInner(part, outer, inner);
   }
   return map;
 }

@@ -105,6 +105,13 @@ class QualityTable(nn.Module):
         """``mix`` (N, anchors), each row summing to one, to (N, channels) in float32."""
         return mix.float() @ self.rows.float()
 
+    def as_map(self, mix: Tensor) -> Tensor:
+        """The same as a map of one position (N, channels, 1, 1).
+
+        A convolution makes it, so that it has the layout that ONNX Runtime gives maps: sums with it then cost nothing.
+        """
+        return F.conv2d(mix[:, :, None, None], self.rows.T[:, :, None, None])
+
 
 def mix_of(position: Tensor, anchors: int) -> Tensor:
     """Return the mixes (N, anchors) of positions (N,) in [0, 1], as :mod:`finola_codec.quality` has them."""
@@ -134,6 +141,4 @@ class Stage(nn.Module):
         self.blocks = nn.Sequential(*(Bottleneck(width) for _ in range(depth)))
 
     def forward(self, x: Tensor, mix: Tensor) -> Tensor:
-        # As a convolution the shift has the layout that ONNX Runtime gives maps, in which residual sums cost nothing.
-        shift = F.conv2d(mix[:, :, None, None], self.shift.rows.T[:, :, None, None])
-        return self.blocks(x + shift.to(x.dtype))
+        return self.blocks(x + self.shift.as_map(mix).to(x.dtype))
