@@ -5,6 +5,8 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 PIP = -m pip install --quiet --disable-pip-version-check
 PYTEST ?=
+# SLOW=1 runs the tests that are marked as slow too, as .ci/run does.
+SLOW ?=
 # Several processes; a file's tests stay in one, because they share what is slow to make. One thread each, so that they do not spin.
 WORKERS ?= -n auto --maxprocesses 4 --dist loadfile
 
@@ -14,7 +16,7 @@ demo: .venv-demo/ready
 	.venv-demo/bin/python docs/demo.py
 
 test: .venv-test/ready
-	OMP_NUM_THREADS=1 .venv-test/bin/python -m pytest $(WORKERS) $(PYTEST)
+	OMP_NUM_THREADS=1 .venv-test/bin/python -m pytest $(if $(SLOW),,-m "not slow") $(WORKERS) $(PYTEST)
 
 lint: .venv-test/ready
 	.venv-test/bin/ruff check .
