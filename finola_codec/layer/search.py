@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,12 +21,13 @@ from finola_codec.layer.palette import Colours, Indexed, Mask, Pixels
 MAX_PIXELS = 2**24  # in larger pictures no layer is looked for: it would take some 100 bytes a pixel
 FEW_COLOURS, CONTRAST = 12, 32  # a block of at most so many, and at least so much, is text or a line: no photograph's
 SHARP_BLOCKS, FLAT_BLOCKS = 0.005, 0.25  # the share of such blocks, or of those of one colour, that is worth a search
-# What the bits of colours are counted at when they are merged, for a candidate each.
-RATES = (0.6, 1.1, 1.6, 2.3, 3.3)
+# What the bits of colours are counted at when they are merged, for a candidate each over the whole picture.
+RATES = (1.6, 0.6, 1.1, 2.3, 3.3)
 PASSES = 2  # of choosing blocks, and then a palette for them
 GAIN = 0.98  # a mixture is coded only if it promises to cost no more than this share of what the best has
 FULL = 200  # colours of a palette that seems to want more than palette.FEW
 TIDIED = 2  # of the candidates, the best ones, have their pixels tidied
+HOPELESS = 1.3  # the others are not tried where the first costs so many times what no layer does
 EXACT = 0.2  # merging may be a mistake where its error is a larger share than this of the cost
 
 Floats = NDArray[np.float64]
@@ -119,7 +121,8 @@ class Search:
         ``plain``.
         """
         without = self._option(8 * plain.size, Choice(plain.payloads, None, plain.pixels))
-        alone = self._alone(weight)
+        hopeless = HOPELESS * without.cost(weight)
+        alone = self._alone(weight, hopeless)
         best = min(without, self._whole(alone), key=lambda o: o.cost(weight))
         if weight * alone.error.sum() > EXACT * alone.cost(weight):
             best = min(best, self._exact, key=lambda o: o.cost(weight))
@@ -129,7 +132,7 @@ class Search:
             pixels = np.where(mixture.covered[:, :, None], mixture.layer[:, :, :3], below.pixels)
             both = self._option(8 * (below.size + mixture.size), Choice(below.payloads, mixture.layer, pixels))
             best = min(best, both, key=lambda o: o.cost(weight))
-        if fine > weight and best is not without:
+        if fine > weight and best is not without and alone.cost(weight) < hopeless:
             finer = self._finer(fine)
             if finer.cost(weight) < without.cost(weight):
                 best = min(best, finer, key=lambda o: o.cost(fine))
@@ -177,12 +180,19 @@ class Search:
         ideal = float((counts * np.log2(counts.sum() / counts)).sum())
         return 8 * _Candidate(self._pixels, indexed, self._everywhere).size / max(ideal, 1)
 
-    def _alone(self, weight: float) -> _Candidate:
-        """Return the best layer over the whole picture."""
-        merged = [palette.merge(self._colours, None, weight, rate * self._rate) for rate in RATES]
-        if max(len(indexed.palette) for indexed in merged) > FULL:
-            merged.append(palette.merge(self._colours, None, weight, self._rate, palette.MANY))
-        found = [_Candidate(self._pixels, indexed, self._everywhere) for indexed in merged]
+    def _alone(self, weight: float, hopeless: float = math.inf) -> _Candidate:
+        """Return the best layer over the whole picture, or the first one where that costs ``hopeless`` bits or more."""
+
+        def candidate(rate: float, colours: int = palette.FEW) -> _Candidate:
+            indexed = palette.merge(self._colours, None, weight, rate * self._rate, colours)
+            return _Candidate(self._pixels, indexed, self._everywhere)
+
+        first = candidate(RATES[0])
+        if first.cost(weight) >= hopeless:
+            return first
+        found = [first, *map(candidate, RATES[1:])]
+        if max(len(c.indexed.palette) for c in found) > FULL:
+            found.append(candidate(1.0, palette.MANY))
         found.sort(key=lambda c: c.cost(weight))
         return min((self._tidied(c, weight) for c in found[:TIDIED]), key=lambda c: c.cost(weight))
 
