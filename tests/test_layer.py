@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 import finola_codec.pillow_plugin  # noqa: F401  (registers the format)
-from finola_codec import ConfigError, Model, decode, encode, info, load_model, salvage
+from finola_codec import ConfigError, Model, decode, encode, images, info, load_model, salvage
 from finola_codec.layer import Search
 from finola_codec.layer.fill import fill
 from tests.conftest import psnr
@@ -57,6 +57,20 @@ def test_it_is_never_worse_than_no_layer(
 def test_a_photograph_is_as_it_would_be_without(tiny_model: Model, photo: Image.Image) -> None:
     assert not Search(np.asarray(photo), 16).worthwhile
     assert encode(photo, 40, model=tiny_model) == encode(photo, 40, model=tiny_model, layer="off")
+
+
+def test_a_photograph_with_bars_is_tried_with_few_layers(photo: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bars are sharp enough for a search, but a layer over all of the picture is out of reach."""
+    pixels = np.asarray(photo.resize((320, 240))).copy()
+    pixels[:16, :160] = 0
+    pixels[8:16, :160] = 255
+    picture, packed = Image.fromarray(pixels), []
+    assert Search(pixels, 16).worthwhile
+    pack = images.pack_layer
+    monkeypatch.setattr(images, "pack_layer", lambda layer, method: packed.append(layer) or pack(layer, method))
+    encode(picture, 60)
+    whole = [layer for layer in packed if (layer[:, :, 3] == 255).all()]
+    assert len(whole) == 3  # to learn how well WebP codes it, the first candidate, and the one without loss
 
 
 def test_a_flat_colour_is_exact() -> None:

@@ -27,7 +27,7 @@ PASSES = 2  # of choosing blocks, and then a palette for them
 GAIN = 0.98  # a mixture is coded only if it promises to cost no more than this share of what the best has
 FULL = 200  # colours of a palette that seems to want more than palette.FEW
 TIDIED = 2  # of the candidates, the best ones, have their pixels tidied
-HOPELESS = 1.3  # the others are not tried where the first costs so many times what no layer does
+HOPELESS = 1.3  # where the first of these candidates costs so many times what no layer does, the others are not tried
 EXACT = 0.2  # merging may be a mistake where its error is a larger share than this of the cost
 
 Floats = NDArray[np.float64]

@@ -35,7 +35,7 @@ def through_api(picture: Image.Image, model: str) -> list[int]:
 
 
 def through_files(picture: Image.Image, model: str) -> int:
-    """Return the bytes of a file; command line, plugin and API decode it to the same pixels."""
+    """Return the bytes of a file that the command line wrote; it and the plugin decode it to the same pixels."""
     with tempfile.TemporaryDirectory() as folder:
         source, coded, decoded = (Path(folder, name) for name in ("in.png", "out.fin", "out.png"))
         picture.save(source)
