@@ -25,6 +25,7 @@ from finola_codec.layer.palette import Mask
 from finola_codec.metadata import Metadata
 from finola_codec.quality import QUALITIES
 from finola_codec.runtime import installed
+from finola_codec.runtime.manifest import DEFAULT_TUNE, TUNES, Tune
 from finola_codec.runtime.model import DEFAULT_MODEL, Model, find_model, load_model
 
 EFFORTS, DEFAULT_EFFORT, LAYER_EFFORT = (0, 1, 5, 7, 8, 9, 10), 5, 5
@@ -43,6 +44,7 @@ def encode(
     target_psnr: float | None = None,
     lossless: bool = False,
     layer: Literal["auto", "off", "only"] = "auto",
+    tune: Tune = "psnr",
     strip: bool = False,
     max_pixels: int | None = container.DEFAULT_MAX_PIXELS,
 ) -> bytes:
@@ -60,12 +62,16 @@ def encode(
     it, with colours merged as far as the quality pays for: where that is worth it (``layer`` "auto"), never ("off").
     "only" is the same as ``lossless``.
 
+    ``tune`` is the metric that the bits are spent for: PSNR, or "ssim" for MS-SSIM, which is nearer to what eyes see
+    and loses PSNR. Any decoder of the model reads either.
+
     With ``strip``, EXIF, XMP and resolution are left out; the ICC profile, which says what the colours are, is not.
 
-    Raises :class:`ConfigError` for a quality, effort or layer out of range, for two targets, and for a target that
-    makes no sense; :class:`TargetError` where no quality meets the target; :class:`LimitError` for a picture that
-    :func:`decode` would refuse under the same ``max_pixels``; :class:`ImageError` for a picture without pixels;
-    :class:`ModelError` for an unknown model.
+    Raises :class:`ConfigError` for a quality, effort, layer or tune out of range, for a ``tune`` that the model has no
+    encoder for or that the effort cannot refine by, for two targets, and for a target that makes no sense;
+    :class:`TargetError` where no quality meets the target; :class:`LimitError` for a picture that :func:`decode` would
+    refuse under the same ``max_pixels``; :class:`ImageError` for a picture without pixels; :class:`ModelError` for an
+    unknown model.
 
     >>> import skimage.data
     >>> cat = Image.fromarray(skimage.data.cat())
@@ -80,6 +86,7 @@ def encode(
         raise ConfigError(f"layer {layer!r} is not one of {', '.join(LAYERS)}")
     _check_targets(target_bpp=target_bpp, target_bytes=target_bytes, target_psnr=target_psnr)
     model = model if isinstance(model, Model) else load_model(model)
+    _check_tune(tune, effort, model)
     planes = images.to_planes(image)
     _check_limits(planes.pixels.shape[1], planes.pixels.shape[0], model, max_pixels)
     del image  # frees the picture's memory where the caller keeps no reference
@@ -89,7 +96,7 @@ def encode(
     search = Search(planes.pixels, model.profile.block) if layer == "auto" and effort >= LAYER_EFFORT else None
 
     def attempt(quality: int) -> _Encoded:
-        return _encode(model, planes, extras, quality, effort, search)
+        return _encode(model, planes, extras, quality, effort, tune, search)
 
     pixels = planes.pixels.shape[0] * planes.pixels.shape[1]
     if target_bpp is not None:
@@ -226,13 +233,13 @@ class _Encoded:
 
 
 def _encode(
-    model: Model, planes: Planes, extras: dict[int, bytes], quality: int, effort: int, search: Search | None
+    model: Model, planes: Planes, extras: dict[int, bytes], quality: int, effort: int, tune: str, search: Search | None
 ) -> _Encoded:
     height, width = planes.pixels.shape[:2]
     if search is not None and search.worthwhile:
-        choice = _choose(model, planes.pixels, quality, effort, search)
+        choice = _choose(model, planes.pixels, quality, effort, tune, search)
     else:
-        choice = Choice(_payloads(model, planes.pixels, quality, effort), None, None)
+        choice = Choice(_payloads(model, planes.pixels, quality, effort, tune), None, None)
 
     def decoded() -> NDArray[np.uint8]:
         if choice.pixels is not None:
@@ -247,12 +254,12 @@ def _encode(
     return _Encoded(container.pack(header, chunks | extras), decoded)
 
 
-def _choose(model: Model, pixels: NDArray[np.uint8], quality: int, effort: int, search: Search) -> Choice:
+def _choose(model: Model, pixels: NDArray[np.uint8], quality: int, effort: int, tune: str, search: Search) -> Choice:
     """Encode with and without a layer, and keep what costs less."""
 
     def learned(pixels: NDArray[np.uint8], free: Mask | None = None) -> Learned:
         bits = np.zeros(model.pixels.grid(*pixels.shape[:2]), np.float32)
-        payloads = _payloads(model, pixels, quality, effort, free, bits)
+        payloads = _payloads(model, pixels, quality, effort, tune, free, bits)
         size = sum(map(container.chunk_bytes, _chunks(payloads).values()))
         return Learned(payloads, size, model.pixels.synthesise(payloads.y, quality, *pixels.shape[:2]), bits)
 
@@ -265,10 +272,11 @@ def _payloads(
     pixels: NDArray[np.uint8],
     quality: int,
     effort: int,
+    tune: str,
     free: Mask | None = None,
     bits: NDArray[np.float32] | None = None,
 ) -> Payloads:
-    y = model.pixels.analyse(pixels, quality)
+    y = model.pixels.analyse(pixels, quality, tune)
     price = model.price(quality) if effort else None
     if effort in REFINEMENTS:
         y, price = _refined(model, pixels, y, quality, REFINEMENTS[effort], free)
@@ -308,6 +316,15 @@ def _with_psnr(planes: Planes, encoded: _Encoded) -> tuple[float, bytes]:
 def _check_whole(name: str, value: int, low: int, high: int) -> None:
     if not isinstance(value, int | np.integer) or not low <= value <= high:
         raise ConfigError(f"{name} {value!r} is not a whole number within {low}..{high}")
+
+
+def _check_tune(tune: str, effort: int, model: Model) -> None:
+    if tune not in TUNES:
+        raise ConfigError(f"tune {tune!r} is none of {', '.join(TUNES)}")
+    if tune not in model.tunes:
+        raise ConfigError(f"the model {model.name} has no encoder for {tune}, only for {', '.join(model.tunes)}")
+    if tune != DEFAULT_TUNE and effort in REFINEMENTS:
+        raise ConfigError(f"effort {effort} refines for {DEFAULT_TUNE}; for {tune} the highest is {LAYER_EFFORT}")
 
 
 def _check_targets(**targets: float | None) -> None:

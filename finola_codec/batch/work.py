@@ -13,6 +13,7 @@ from finola_codec.container import DEFAULT_MAX_PIXELS
 from finola_codec.errors import naming
 from finola_codec.files import read
 from finola_codec.runtime.devices import choose
+from finola_codec.runtime.manifest import Tune
 from finola_codec.runtime.model import DEFAULT_MODEL, load_model
 
 FIN = ".fin"
@@ -64,6 +65,7 @@ class Encoding:
     target_psnr: float | None = None
     lossless: bool = False
     layer: Literal["auto", "off", "only"] = "auto"
+    tune: Tune = "psnr"
     strip: bool = False
     max_pixels: int = DEFAULT_MAX_PIXELS
     frame: int | None = None
@@ -95,6 +97,7 @@ class Encoding:
                 target_psnr=self.target_psnr,
                 lossless=self.lossless,
                 layer=self.layer,
+                tune=self.tune,
                 strip=self.strip,
                 max_pixels=self.max_pixels,
             )

@@ -11,6 +11,7 @@ import click
 from finola_codec.cli import options
 from finola_codec.codec import DEFAULT_EFFORT
 from finola_codec.files import check_folder
+from finola_codec.runtime.manifest import DEFAULT_TUNE, Tune
 from finola_codec.runtime.model import DEFAULT_MODEL
 
 
@@ -35,6 +36,15 @@ from finola_codec.runtime.model import DEFAULT_MODEL
     help="Of ours; repeatable.",
 )
 @click.option(
+    "--tune",
+    "tunes",
+    type=options.TUNE,
+    multiple=True,
+    default=[DEFAULT_TUNE],
+    show_default=True,
+    help="What ours spend their bits for; repeatable.",
+)
+@click.option(
     "--published", type=click.Path(exists=True, path_type=Path), help="JSON of published curves, for the plot."
 )
 @click.option("--resize", type=click.IntRange(min=1), help="Bring the shorter side to so many pixels first.")
@@ -50,6 +60,7 @@ def evaluate(
     codecs: str,
     models: tuple[str, ...],
     efforts: tuple[int, ...],
+    tunes: tuple[Tune, ...],
     published: Path | None,
     resize: int | None,
     center_crop: int | None,
@@ -73,7 +84,8 @@ def evaluate(
     from finola_codec.parallel import Engine
 
     check_folder(out, force, own=sweep.RESULTS)
-    plan = sweep.Plan(tuple(c for c in codecs.split(",") if c), models, resize, center_crop, efforts, device=device)
+    others = tuple(c for c in codecs.split(",") if c)
+    plan = sweep.Plan(others, models, resize, center_crop, efforts, tunes, device=device)
     chosen = plan.open()
     curves = rd.load_published(published) if published else {}
     found = pictures.find(images)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from finola_codec.cli import options
 from finola_codec.errors import FinolaError, ModelError
 from finola_codec.files import check_folder
-from finola_codec.runtime.manifest import MANIFEST
+from finola_codec.runtime.manifest import DEFAULT_TUNE, MANIFEST, Tune
 from finola_codec.runtime.model import DEFAULT_MODEL, Model, load_model
+
+if TYPE_CHECKING:
+    from finola_codec.training.config import TrainConfig
+    from finola_codec.training.data import Pictures
 
 CALIBRATION_CROPS, CALIBRATION_SIDE = 64, 256
 ANCHORS = ("jpeg", "webp", "avif")  # what the model card compares with, beside finola-base
@@ -33,16 +39,26 @@ def export(run: Path, folder: Path, cache: Path | None, licence: str, force: boo
     them held out, where that is still there. Held-out pictures are then encoded and decoded by the model, and the model
     card says what that gives beside JPEG, WebP, AVIF and finola-base. Files that were written with a model decode only
     as long as it is kept.
+
+    A RUN that was tuned for another metric (`train --from models/NAME --set tune=ssim`) adds its encoder to the model
+    that it started from; that model's files stay as they are.
     """
-    from finola_codec.evaluation.codecs import FinolaCodec
+    from finola_codec.training.config import load_config
+
+    config = load_config(resumed=run)
+    cache = cache or run / "cache"
+    if config.tune != DEFAULT_TUNE:
+        _add(run, folder, cache, config, force)
+    else:
+        _write(run, folder, cache, config, licence, force)
+
+
+def _write(run: Path, folder: Path, cache: Path, config: TrainConfig, licence: str, force: bool) -> None:
+    """Write a whole model."""
     from finola_codec.nn.export import CARD, calibrate
     from finola_codec.nn.export import export as write
-    from finola_codec.training.cache import INDEX
     from finola_codec.training.card import model_card
     from finola_codec.training.codec import load_trained
-    from finola_codec.training.config import load_config
-    from finola_codec.training.data import Pictures
-    from finola_codec.training.files import COUNT, QUALITIES, SIDE, compare
 
     old = _model_in(folder)
     if old and not force:
@@ -53,13 +69,10 @@ def export(run: Path, folder: Path, cache: Path | None, licence: str, force: boo
     name = folder.resolve().name
     with _model_folder(folder) as draft:
         model = write(codec, draft, name, model_card(run, name, codec, step, licence), licence=licence)
-        cache = cache or run / "cache"
-        if (cache / INDEX).exists():
-            pictures = Pictures.open(cache, load_config(resumed=run).held_out)
+        if pictures := _pictures(cache, config):
             model = calibrate(model, pictures.samples(CALIBRATION_CROPS, CALIBRATION_SIDE))
-            if held_out := pictures.held_out_samples(COUNT, SIDE):
-                base = [] if name == DEFAULT_MODEL else [load_model()]
-                table = compare(FinolaCodec(model, settings=QUALITIES), ANCHORS, base, held_out)
+            base = [] if name == DEFAULT_MODEL else [load_model()]
+            if table := _compared(model, base, pictures):
                 (draft / CARD).write_text(model_card(run, name, codec, step, licence, table))
                 click.echo(table)
         else:
@@ -67,6 +80,45 @@ def export(run: Path, folder: Path, cache: Path | None, licence: str, force: boo
     if old and old.id != model.id:
         click.echo(f"{folder}: files written with the model {old.id.hex()} no longer decode with it", err=True)
     click.echo(f"{folder}: {model.name} {model.id.hex()}, {step} training steps")
+
+
+def _add(run: Path, folder: Path, cache: Path, config: TrainConfig, force: bool) -> None:
+    """Add an encoder to a model that is there."""
+    from finola_codec.nn.export import CARD
+    from finola_codec.nn.tune import add_tuned
+    from finola_codec.training.card import tuned_card
+    from finola_codec.training.codec import load_trained
+
+    if config.tune in load_model(folder.resolve()).tunes and not force:
+        raise FinolaError(f"{folder}: has an encoder for {config.tune} already; replace it with --force")
+    codec, step = load_trained(run)
+    with _model_folder(folder) as draft:
+        for file in folder.iterdir():
+            if file.is_file():
+                shutil.copy(file, draft)
+        model = add_tuned(codec, draft, config.tune)
+        pictures = _pictures(cache, config)
+        table = _compared(model, [model], pictures, config.tune) if pictures else ""
+        (draft / CARD).write_text(tuned_card((draft / CARD).read_text(), run, config.tune, step, table))
+        click.echo(table)
+    click.echo(f"{folder}: {model.name} {model.id.hex()} has an encoder for {config.tune}, {step} training steps")
+
+
+def _pictures(cache: Path, config: TrainConfig) -> Pictures | None:
+    from finola_codec.training.cache import INDEX
+    from finola_codec.training.data import Pictures
+
+    return Pictures.open(cache, config.held_out) if (cache / INDEX).exists() else None
+
+
+def _compared(model: Model, others: list[Model], pictures: Pictures, tune: Tune = "psnr") -> str:
+    """Return a table of what files of held-out pictures are worth; empty where no pictures were held out."""
+    from finola_codec.evaluation.codecs import FinolaCodec
+    from finola_codec.training.files import COUNT, QUALITIES, SIDE, compare
+
+    held_out = pictures.held_out_samples(COUNT, SIDE)
+    codec = FinolaCodec(model, settings=QUALITIES, tune=tune)
+    return compare(codec, ANCHORS, others, held_out) if held_out else ""
 
 
 def _model_in(folder: Path) -> Model | None:

@@ -15,6 +15,7 @@ from finola_codec.codec import DEFAULT_EFFORT, EFFORTS, LAYERS
 from finola_codec.container import DEFAULT_MAX_PIXELS
 from finola_codec.formats import format_of
 from finola_codec.runtime.devices import DEVICES
+from finola_codec.runtime.manifest import DEFAULT_TUNE, TUNES
 from finola_codec.runtime.model import DEFAULT_MODEL
 
 Command = Callable[..., Any]
@@ -48,6 +49,7 @@ FILE = click.Path(path_type=str, allow_dash=True)  # completed by the shell, and
 paths = click.argument("paths", nargs=-1, required=True, metavar="IN OUT | IN... --out-dir DIR", type=FILE)
 out_dir = click.option("--out-dir", type=click.Path(path_type=Path), help="Folder for the results; created if missing.")
 EFFORT = click.Choice(list(map(str, EFFORTS)))
+TUNE = click.Choice(TUNES)
 effort = click.option(
     "--effort",
     type=EFFORT,
@@ -100,6 +102,13 @@ def encoding(command: Command) -> Command:
             default="auto",
             show_default=True,
             help="Text and graphics as a lossless layer: where it pays, never, or as --lossless.",
+        ),
+        click.option(
+            "--tune",
+            type=TUNE,
+            default=DEFAULT_TUNE,
+            show_default=True,
+            help="What the bits are spent for: PSNR, or MS-SSIM, which is nearer to what eyes see.",
         ),
         effort,
         click.option("--strip", is_flag=True, help="Leave out EXIF, XMP and resolution; the ICC profile stays."),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,7 +16,7 @@ from PIL import __version__ as pillow_version
 from finola_codec import __version__, codec, container
 from finola_codec.errors import ConfigError
 from finola_codec.evaluation.commands import BPG, MOZJPEG, VVC
-from finola_codec.runtime.manifest import MANIFEST
+from finola_codec.runtime.manifest import DEFAULT_TUNE, Tune, encoding_hash
 from finola_codec.runtime.model import Model, load_model
 
 
@@ -80,16 +79,21 @@ class FinolaCodec:
     model: Model
     effort: int = codec.DEFAULT_EFFORT
     settings: tuple[int, ...] = (1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+    tune: Tune = "psnr"
 
     @property
     def name(self) -> str:
-        return self.model.name if self.effort == codec.DEFAULT_EFFORT else f"{self.model.name}, effort {self.effort}"
+        effort = "" if self.effort == codec.DEFAULT_EFFORT else f", effort {self.effort}"
+        tune = "" if self.tune == DEFAULT_TUNE else f", tune {self.tune}"
+        return f"{self.model.name}{effort}{tune}"
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        # The id is that of decoding; another encoder would have the same, but not another manifest.
-        whole = json.loads((self.model.folder / MANIFEST).read_text())["sha256"][:16]
-        model = {"model_id": self.model.id.hex(), "model_sha256": whole}
+        # The id is that of decoding; another encoder would have the same.
+        model = {
+            "model_id": self.model.id.hex(),
+            "model_sha256": encoding_hash(self.model.folder, self.tune)[:16],
+        }
         return {
             "codec": self.name,
             **model,
@@ -100,11 +104,12 @@ class FinolaCodec:
 
     def about(self) -> str:
         return (
-            f"finola-codec {__version__}, model {self.model.id.hex()}; effort {self.effort}, device {self.model.device}"
+            f"finola-codec {__version__}, model {self.model.id.hex()}; "
+            f"effort {self.effort}, tune {self.tune}, device {self.model.device}"
         )
 
     def encode(self, image: Image.Image, setting: float) -> bytes:
-        return codec.encode(image, int(setting), model=self.model, effort=self.effort)
+        return codec.encode(image, int(setting), model=self.model, effort=self.effort, tune=self.tune)
 
     def decode(self, data: bytes) -> Image.Image:
         return codec.decode(data, model=self.model)

@@ -18,7 +18,7 @@ def measure(original: Image.Image, decoded: Image.Image) -> dict[str, float | No
     """
     a, b = np.asarray(original), np.asarray(decoded)
     luma = [np.asarray(picture.convert("L")) for picture in (original, decoded)]
-    found = {"psnr": psnr(a, b), "psnr_y": psnr(*luma), "ssim": _ssim(a, b), "ms_ssim": _ms_ssim(a, b)}
+    found = {"psnr": psnr(a, b), "psnr_y": psnr(*luma), "ssim": _ssim(a, b), "ms_ssim": ms_ssim(a, b)}
     return {name: None if value is None else round(value, DECIMALS) for name, value in found.items()}
 
 
@@ -36,7 +36,8 @@ def _ssim(a: np.ndarray, b: np.ndarray) -> float | None:
     return float(structural_similarity(a, b, channel_axis=2, data_range=255, **window))
 
 
-def _ms_ssim(a: np.ndarray, b: np.ndarray) -> float | None:
+def ms_ssim(a: np.ndarray, b: np.ndarray) -> float | None:
+    """MS-SSIM of two arrays of 8 bits (H, W, 3), as its paper has it; None for a picture too small for it."""
     if min(a.shape[:2]) < MS_SSIM_SIDE:
         return None
     import torch  # the other metrics do without it

@@ -20,6 +20,7 @@ from finola_codec.errors import ConfigError, ImageError
 from finola_codec.evaluation.codecs import FinolaCodec, ImageCodec, find
 from finola_codec.evaluation.pictures import Picture
 from finola_codec.parallel import Engine
+from finola_codec.runtime.manifest import Tune
 from finola_codec.runtime.model import load_model
 
 RESULTS = "results.jsonl"
@@ -37,13 +38,15 @@ class Plan:
     resize: int | None = None
     crop: int | None = None
     efforts: tuple[int, ...] = (DEFAULT_EFFORT,)  # efforts of our models
+    tunes: tuple[Tune, ...] = ("psnr",)  # metrics that our models spend their bits for
     qualities: tuple[int, ...] = FinolaCodec.settings
     device: str | None = None  # of our models
 
     def open(self, threads: int = 0) -> list[ImageCodec]:
         """Open the codecs. Raises :class:`ConfigError` for one that cannot run here, and for two of one name."""
         opened = [load_model(m, threads, self.device) for m in self.models]
-        codecs = [*(FinolaCodec(m, e, self.qualities) for m in opened for e in self.efforts), *find(self.codecs)]
+        ours = [FinolaCodec(m, e, self.qualities, t) for m in opened for e in self.efforts for t in self.tunes]
+        codecs = [*ours, *find(self.codecs)]
         names = [c.name for c in codecs]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ConfigError(f"two of the codecs are called {twice.pop()}; compare one at a time")

@@ -18,7 +18,7 @@ from finola_codec.entropy.tables import Tables
 from finola_codec.nn.blocks import for_inference
 from finola_codec.nn.integers import Arrays
 from finola_codec.nn.model import Codec, Graph
-from finola_codec.runtime.manifest import PRIOR, Manifest
+from finola_codec.runtime.manifest import PRIOR, TUNED, Manifest
 from finola_codec.runtime.model import Model, load_model
 
 TRAINING = "training.safetensors"  # what continuing to train needs beyond what running does
@@ -43,7 +43,7 @@ def export(codec: Codec, folder: Path, name: str, card: str, tables: Tables | No
     _write_prior(folder, arrays, tables)
     running = for_inference(codec)
     for file, graph in running.graphs().items():
-        _write_onnx(running, graph, folder / file)
+        write_graph(running, graph, folder / file)
     (folder / TRAINING).write_bytes(safetensors.torch.save(_not_stored(codec, folder)))
     (folder / CARD).write_text(card)
     Manifest(name, codec.profile, bounds, licence).write(folder)
@@ -51,8 +51,8 @@ def export(codec: Codec, folder: Path, name: str, card: str, tables: Tables | No
 
 
 def stored_weights(folder: Path) -> dict[str, NDArray[np.float32]]:
-    """Return the weights that the ONNX files of a model hold under their own names."""
-    graphs = [onnx.load(path).graph for path in sorted(folder.glob("*.onnx"))]
+    """Return the weights that the ONNX files of a model hold under their own names, tuned encoders left out."""
+    graphs = [onnx.load(path).graph for path in sorted(folder.glob("*.onnx")) if path.name not in TUNED.values()]
     return {
         tensor.name.removesuffix(HALF).removeprefix("codec."): onnx.numpy_helper.to_array(tensor).astype(np.float32)
         for graph in graphs
@@ -105,7 +105,8 @@ class _Traced(nn.Module):
         return self.function(x, mix)
 
 
-def _write_onnx(codec: Codec, graph: Graph, path: Path) -> None:
+def write_graph(codec: Codec, graph: Graph, path: Path) -> None:
+    """Write a graph of ``codec``, which has its layers in the form to run them, as an ONNX file."""
     side = max(2 * graph.multiple, TRACED_SIDE)
     anchors = codec.profile.anchors
     example = torch.zeros(1, graph.channels, side, side), torch.full((1, anchors), 1 / anchors)

@@ -77,6 +77,10 @@ class Codec(nn.Module, ABC):
     def graphs(self) -> dict[str, Graph]:
         """Return what is exported, by the name of its ONNX file."""
 
+    def tuned(self) -> tuple[nn.Module, ...]:
+        """Return the part of the encoder that each metric of ``runtime.manifest.TUNED`` has of its own, if any."""
+        return ()
+
 
 class BlockCodec(Codec):
     """Small blocks under a hyperprior with a causal context."""
@@ -116,6 +120,10 @@ class BlockCodec(Codec):
         mix = torch.full((len(some), self.profile.anchors), 1 / self.profile.anchors)
         self.hyper_encoder.start_at(klt.HYPER_STD, self.prior.whiten(self.encoder(some, mix)), mix)
         self.prior.hyper_log2_scale.rows.fill_(klt.HYPER_LOG2_SCALE)
+
+    def tuned(self) -> tuple[nn.Module, ...]:
+        """What ``encoder_grid.onnx`` holds."""
+        return self.encoder.stage16, self.encoder.head
 
     def graphs(self) -> dict[str, Graph]:
         """What sees far has graphs of its own: on the grid of blocks a wide margin costs little, in pixels much."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from finola_codec.errors import ConfigError, ModelError
 from finola_codec.profiles import Profile, from_dict
@@ -16,20 +16,29 @@ FORMAT = 3  # the format of model folders; folders of others are refused
 MANIFEST, PRIOR = "model.json", "prior.npz"
 ENCODER, ENCODER_GRID, HYPER_ENCODER = "encoder.onnx", "encoder_grid.onnx", "hyper_encoder.onnx"
 DECODER, DECODER_GRID, GROWTH = "decoder.onnx", "decoder_grid.onnx", "growth.onnx"
+# What stands in the place of ENCODER_GRID where files are to do well by another metric than PSNR; few models have it.
+TUNED = {"ssim": "encoder_grid_ssim.onnx"}
+DEFAULT_TUNE = "psnr"
+Tune = Literal["psnr", "ssim"]
+TUNES = (DEFAULT_TUNE, *TUNED)
 DECODING = (DECODER, DECODER_GRID, GROWTH, PRIOR)  # the files that decoding depends on
 # A model has those of these files that its kind of profile needs.
-FILES = (*DECODING, ENCODER, ENCODER_GRID, HYPER_ENCODER)
+FILES = (*DECODING, ENCODER, ENCODER_GRID, HYPER_ENCODER, *TUNED.values())
 ID_BYTES = 4
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Name, profile and proved bounds of a model; its files' hashes and its id are computed when it is written."""
+    """Name, profile and proved bounds of a model; its files' hashes and its id are computed when it is written.
+
+    ``tunes`` are the metrics that it has an encoder for, which its files tell.
+    """
 
     name: str
     profile: Profile
     bounds: Mapping[str, float]
     licence: str = ""  # an SPDX identifier, or whatever else its author says
+    tunes: tuple[str, ...] = (DEFAULT_TUNE,)
 
     def write(self, folder: Path) -> None:
         """Write ``model.json`` beside the files of the model, which must be there already."""
@@ -61,9 +70,9 @@ def read(folder: Path) -> tuple[Manifest, bytes]:
         profile = from_dict(content["profile"])
         if content["id"] != _identity(profile, hashes) or content["margins"] != _margins(profile):
             raise ModelError(f"{folder}: {MANIFEST} contradicts itself")
-        return Manifest(content["name"], profile, content["bounds"], content.get("licence", "")), bytes.fromhex(
-            content["id"]
-        )[:ID_BYTES]
+        tunes = (DEFAULT_TUNE, *(tune for tune, file in TUNED.items() if file in hashes))
+        manifest = Manifest(content["name"], profile, content["bounds"], content.get("licence", ""), tunes)
+        return manifest, bytes.fromhex(content["id"])[:ID_BYTES]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise ModelError(f"{folder}: not a readable model: {error}") from error
 
@@ -74,6 +83,13 @@ def claimed_id(folder: Path) -> bytes:
         return bytes.fromhex(_content(folder)["id"])[:ID_BYTES]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder}: not a readable model: {error}") from error
+
+
+def encoding_hash(folder: Path, tune: str) -> str:
+    """Return a SHA-256 over what files written for ``tune`` depend on: the manifest without other tunes' encoders."""
+    content = _content(folder)
+    others = {file for other, file in TUNED.items() if other != tune}
+    return _digest(content | {"files": {f: hash for f, hash in content["files"].items() if f not in others}})
 
 
 def _content(folder: Path) -> dict[str, Any]:

@@ -48,6 +48,11 @@ class Model:
         """The description of its architecture."""
         return self.manifest.profile
 
+    @property
+    def tunes(self) -> tuple[str, ...]:
+        """The metrics that it has an encoder for."""
+        return self.manifest.tunes
+
     def lagrangian(self, quality: int) -> float:
         """Lambda of a quality of 1..100: the loss is bpp + lambda 255^2 MSE, the mean over three channels."""
         return self.profile.lambdas(qualities.position(quality))

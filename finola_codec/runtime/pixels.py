@@ -14,7 +14,16 @@ from finola_codec.entropy.fixed import Integers, to_real
 from finola_codec.profiles import BlockProfile, Profile
 from finola_codec.quality import mix
 from finola_codec.runtime.devices import Floats, Graph
-from finola_codec.runtime.manifest import DECODER, DECODER_GRID, ENCODER, ENCODER_GRID, GROWTH, HYPER_ENCODER
+from finola_codec.runtime.manifest import (
+    DECODER,
+    DECODER_GRID,
+    DEFAULT_TUNE,
+    ENCODER,
+    ENCODER_GRID,
+    GROWTH,
+    HYPER_ENCODER,
+    TUNED,
+)
 from finola_codec.runtime.windows import Window, scaled, windows
 
 WINDOW = 5 * 2**17  # the pixels that a window reads; this bounds memory
@@ -44,14 +53,16 @@ class Pixels:
         self._profile, self._block, self._open = profile, profile.block, open_graph
         # A codec of blocks has a hyper encoder, one of tiles has a part of the decoder that takes each tile by itself.
         self._hyper_patch, self._is_tiled = hyper_patch, hyper_patch is None
+        self._encoder_grids: dict[str, Graph] = {}  # by the metric that they are tuned for
 
     @cached_property
     def _encoder(self) -> Graph:
         return self._open(ENCODER, False)
 
-    @cached_property
-    def _encoder_grid(self) -> Graph:
-        return self._open(ENCODER_GRID, False)
+    def _encoder_grid(self, tune: str) -> Graph:
+        if tune not in self._encoder_grids:
+            self._encoder_grids[tune] = self._open(TUNED.get(tune, ENCODER_GRID), False)
+        return self._encoder_grids[tune]
 
     @cached_property
     def _hyper_encoder(self) -> Graph:
@@ -73,12 +84,12 @@ class Pixels:
         """Return the rows and columns of C-vectors that cover a picture."""
         return -(-height // self._block), -(-width // self._block)
 
-    def analyse(self, pixels: NDArray[np.uint8], quality: int) -> Floats:
-        """Transform pixels (H, W, 3) into C-vectors (h, w, C)."""
+    def analyse(self, pixels: NDArray[np.uint8], quality: int, tune: str = DEFAULT_TUNE) -> Floats:
+        """Transform pixels (H, W, 3) into C-vectors (h, w, C), by the encoder that is tuned for the metric ``tune``."""
         anchors, (height, width) = mix(quality, self._profile.anchors), self.grid(*pixels.shape[:2])
         strips = self._encoded(pixels, height, width, anchors)
         if not self._is_tiled:
-            strips = self._detailed(_Strips(strips), height, width, anchors)
+            strips = self._detailed(_Strips(strips), height, width, anchors, self._encoder_grid(tune))
         y = np.empty((height, width, self._profile.channels), np.float32)
         top = 0
         for strip in strips:
@@ -97,13 +108,15 @@ class Pixels:
         size = self._block**2 if self._is_tiled else WINDOW  # a tile codec encodes each tile by itself
         return _strips(windows(height, width, self._block, size, self._profile.encoder_margin), encode)
 
-    def _detailed(self, encoded: _Strips, height: int, width: int, anchors: Floats) -> Iterator[Floats]:
+    def _detailed(
+        self, encoded: _Strips, height: int, width: int, anchors: Floats, encoder_grid: Graph
+    ) -> Iterator[Floats]:
         """Strips of C-vectors (rows, w, C): the shortcut's, and what the last stage makes of the features."""
         channels = self._profile.channels
 
         def add(window: Window) -> Floats:
             both = encoded.window(window)
-            return both[..., :channels] + self._encoder_grid(both[..., channels:], anchors)
+            return both[..., :channels] + encoder_grid(both[..., channels:], anchors)
 
         return _strips(windows(height, width, 1, GRID_WINDOW, self._profile.encoder_grid_margin), add)
 

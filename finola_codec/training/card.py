@@ -32,6 +32,20 @@ Loss: bpp + lambda 255^2 MSE (RGB), lambda from {codec.profile.lambda_min} (qual
 """
 
 
+def tuned_card(card: str, run: Path, tune: str, step: int, files: str = "") -> str:
+    """Return the ``card`` of a model with what its encoder for ``tune`` is, in the place of what it said of one."""
+    config = json.loads((run / CONFIG).read_text())
+    start = f"## The encoder for {tune}"
+    return f"""{card.split(start)[0].rstrip()}
+
+{start}
+
+{step} training steps of {config["batch"]} crops of {config["crop"]} x {config["crop"]} pixels in front of the same
+prior and decoder; averaged weights.
+
+{_files(files)}"""
+
+
 def _files(table: str) -> str:
     return f"Real files of held-out pictures, mean of per-picture values:\n\n{table}\n\n" if table else ""
 

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from finola_codec.errors import ConfigError, ModelError
 from finola_codec.nn.model import Codec, build
 from finola_codec.nn.tile import TileEncoder
+from finola_codec.nn.tune import train_tuned_only
 from finola_codec.profiles import from_dict
+from finola_codec.runtime.manifest import DEFAULT_TUNE
 from finola_codec.runtime.model import load_model
 from finola_codec.training import loop
-from finola_codec.training.config import TrainConfig
+from finola_codec.training.config import MS_SSIM_CROP, TrainConfig
 from finola_codec.training.data import Pictures, generators
-from finola_codec.training.files import COUNT, SIDE, Checked, HeldOut
+from finola_codec.training.files import COUNT, METRIC_OF, SIDE, Checked, HeldOut
 from finola_codec.training.logs import Row
 from finola_codec.training.loop import Measured, Trainer, load_checkpoint
 from finola_codec.training.losses import RateDistortion, rate_distortion
@@ -45,6 +47,8 @@ class Compression:
         """Return a row of estimated bpp, PSNR and loss for each kind of picture and quality."""
         kinds = {PHOTOGRAPHS: list(self.pictures.held_out_crops(self.config.crop).split(self.config.batch))}
         kinds |= self.pictures.held_out_graphics_crops(self.config.profile.block)
+        if self.config.tune != DEFAULT_TUNE:  # MS-SSIM cannot measure small pictures
+            kinds = {kind: [x for x in batches if min(x.shape[2:]) >= MS_SSIM_CROP] for kind, batches in kinds.items()}
         device = next(model.parameters()).device
         rows: list[Row] = []
         for kind, batches in kinds.items():
@@ -57,7 +61,7 @@ class Compression:
         return rows
 
     def _coded(self, model: nn.Module, x: Tensor, position: Tensor) -> RateDistortion:
-        return rate_distortion(model(x, position), x, position, self.config.profile)
+        return rate_distortion(model(x, position), x, position, self.config.profile, self.config.tune)
 
     def check_files(self, model: nn.Module) -> Checked | None:
         """Encode and decode held-out pictures, where there are any."""
@@ -71,7 +75,7 @@ class Compression:
             origin = load_model(self.config.origin) if self.config.origin else None
         except ModelError:  # it was moved or deleted since
             origin = None
-        return HeldOut(self.pictures.held_out_samples(COUNT, SIDE), origin)
+        return HeldOut(self.pictures.held_out_samples(COUNT, SIDE), origin, metric=METRIC_OF[self.config.tune])
 
 
 def start(
@@ -87,19 +91,20 @@ def start(
 
     A profile may have more residual blocks than ``init``: they start as the identity. ``trunk`` is a Mobile-Former
     whose weights a new run's encoder starts from. Raises :class:`ConfigError` as :func:`loop.start` does, and where
-    the profile is not that of ``init`` or has no place for ``trunk``.
+    the profile is not that of ``init``, has no place for ``trunk``, or nothing to tune for another metric.
     """
 
     def built() -> Codec:
         codec = build(config.profile)
-        if resume:
-            return codec
-        if init is None:
-            codec.start_from(pictures.batch(generators(KLT_CROPS, config.seed), config.crop).cpu())
-        else:
-            _start_at(codec, init)
-        if trunk is not None:
-            _start_trunk(codec, trunk)
+        if not resume:
+            if init is None:
+                codec.start_from(pictures.batch(generators(KLT_CROPS, config.seed), config.crop).cpu())
+            else:
+                _start_at(codec, init)
+            if trunk is not None:
+                _start_trunk(codec, trunk)
+        if config.tune != DEFAULT_TUNE:
+            train_tuned_only(codec)
         return codec
 
     return loop.start(config, run, pictures, Compression(config, pictures), built, resume, fabric)

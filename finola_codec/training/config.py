@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from finola_codec.errors import ConfigError
 from finola_codec.fields import build
 from finola_codec.profiles import FINOLA_BASE, PROFILES, Profile, from_dict
+from finola_codec.runtime.manifest import DEFAULT_TUNE, TUNES, Tune
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -19,6 +20,7 @@ else:
     import tomli as tomllib
 
 CONFIG = "config.json"  # in the run's folder
+MS_SSIM_CROP = 176  # the five scales of MS-SSIM need more than 160 pixels a side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +87,16 @@ class TrainConfig(RunConfig):
 
     profile: Profile = field(default=FINOLA_BASE)
     origin: str = ""  # the model that the run starts from and is compared with, by name or folder
+    tune: Tune = "psnr"  # with another metric, only that metric's part of the encoder is trained
 
-    architecture: ClassVar[tuple[str, ...]] = ("profile",)
+    architecture: ClassVar[tuple[str, ...]] = ("profile", "tune")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check("crop", self.crop % self.profile.block == 0, f"a multiple of the block, {self.profile.block}")
+        self._check("tune", self.tune in TUNES, f"one of {', '.join(TUNES)}")
+        if self.tune != DEFAULT_TUNE:
+            self._check("crop", self.crop >= MS_SSIM_CROP, f"at least {MS_SSIM_CROP} for MS-SSIM")
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary."""

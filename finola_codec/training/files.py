@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +15,14 @@ from PIL import Image
 from finola_codec.errors import ConfigError
 from finola_codec.evaluation import rd
 from finola_codec.evaluation.codecs import FinolaCodec, ImageCodec, find
-from finola_codec.evaluation.metrics import psnr
+from finola_codec.evaluation.metrics import ms_ssim, psnr
 from finola_codec.nn.live import LiveModel
 from finola_codec.nn.model import Codec
 from finola_codec.runtime.model import Model
 
 QUALITIES = (10, 30, 50, 70, 90)
 COUNT, SIDE = 6, 384  # how many held-out pictures are coded while a run goes on, and the most pixels a side of each
+METRIC_OF = {"psnr": "psnr", "ssim": "ms_ssim"}  # what a run is measured by, by what it is tuned for
 OTHERS = ("avif",)  # codecs that a run is compared with beside the model that it comes from
 STRIP_QUALITY = 30
 
@@ -40,8 +42,10 @@ class Checked:
 class HeldOut:
     """Held-out pictures, and what the codecs that a run is compared with make of them."""
 
-    def __init__(self, pictures: Sequence[Pixels], origin: Model | None, others: Sequence[str] = OTHERS) -> None:
-        self.pictures = [Image.fromarray(pixels) for pixels in pictures]
+    def __init__(
+        self, pictures: Sequence[Pixels], origin: Model | None, others: Sequence[str] = OTHERS, metric: str = "psnr"
+    ) -> None:
+        self.pictures, self.metric = [Image.fromarray(pixels) for pixels in pictures], metric
         codecs = [*([FinolaCodec(origin, settings=QUALITIES)] if origin else []), *_installed(others)]
         self.names = [codec.name for codec in codecs]
         self.records = [record for codec in codecs for record in measure(codec, self.pictures)]
@@ -51,27 +55,34 @@ class HeldOut:
         model = LiveModel(codec)
         coder = FinolaCodec(model, settings=QUALITIES)
         records = measure(coder, self.pictures)
-        deltas = {name: rd.mean_delta(self.records + records, name, coder.name) for name in self.names}
+        deltas = {name: rd.mean_delta(self.records + records, name, coder.name, self.metric) for name in self.names}
         decoded = [coder.decode(coder.encode(picture, STRIP_QUALITY)) for picture in self.pictures]
         rates = {name: delta.rate for name, delta in deltas.items() if delta is not None}
         return Checked(records, rates, _strip(self.pictures, decoded))
 
 
 def compare(codec: ImageCodec, anchors: Sequence[str], models: Sequence[Model], pictures: Sequence[Pixels]) -> str:
-    """Write a Markdown table: a codec's mean bpp and PSNR by quality, and its BD-rates against other codecs."""
+    """Write a Markdown table: a codec's mean bpp, PSNR and MS-SSIM by quality, and its BD-rates against others."""
     images = [Image.fromarray(pixels) for pixels in pictures]
     records = measure(codec, images)
     others = [*(FinolaCodec(model, settings=QUALITIES) for model in models), *_installed(anchors)]
-    rates = []
-    for other in others:
-        delta = rd.mean_delta(records + measure(other, images), other.name, codec.name)
-        rates.append(f"{other.name} {'no common PSNR' if delta is None else f'{delta.rate:+.1f} %'}")
-    lines = ["| quality | bit/pixel | PSNR, dB |", "| --- | --- | --- |"]
+    everything = records + [record for other in others for record in measure(other, images)]
+    lines = ["| quality | bit/pixel | PSNR, dB | MS-SSIM |", "| --- | --- | --- | --- |"]
     for setting in codec.settings:
         chosen = [record for record in records if record["setting"] == setting]
-        bpp, psnr = (np.mean([record[name] for record in chosen]) for name in ("bpp", "psnr"))
-        lines.append(f"| {setting:.0f} | {bpp:.3f} | {psnr:.2f} |")
-    return "\n".join([*lines, "", f"BD-rate against {', '.join(rates)}."])
+        bpp, psnr, ms_ssim = (_mean(record[name] for record in chosen) for name in ("bpp", "psnr", "ms_ssim"))
+        lines.append(f"| {setting:.0f} | {bpp:.3f} | {psnr:.2f} | {ms_ssim:.4f} |")
+    for metric, title in (("psnr", "PSNR"), ("ms_ssim", "MS-SSIM")):
+        deltas = {other.name: rd.mean_delta(everything, other.name, codec.name, metric) for other in others}
+        rates = (f"{n} {'nothing in common' if d is None else f'{d.rate:+.1f} %'}" for n, d in deltas.items())
+        lines += ["", f"BD-rate by {title} against {', '.join(rates)}."]
+    return "\n".join(lines)
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    """Return the mean of what could be measured; NaN where nothing could."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else math.nan
 
 
 def _installed(names: Sequence[str]) -> list[ImageCodec]:
@@ -83,14 +94,15 @@ def _installed(names: Sequence[str]) -> list[ImageCodec]:
 
 
 def measure(codec: ImageCodec, pictures: Sequence[Image.Image]) -> list[Record]:
-    """Encode and decode pictures at every setting of a codec: a record of bpp and PSNR (dB) for each file."""
+    """Encode and decode pictures at every setting of a codec: a record of bpp, PSNR (dB) and MS-SSIM for each file."""
     records = []
     for number, picture in enumerate(pictures):
         for setting in codec.settings:
             data = codec.encode(picture, setting)
-            reached = psnr(np.asarray(picture), np.asarray(codec.decode(data)))
+            pixels, decoded = np.asarray(picture), np.asarray(codec.decode(data))
             bpp = 8 * len(data) / (picture.width * picture.height)
-            records.append({"codec": codec.name, "image": number, "setting": setting, "bpp": bpp, "psnr": reached})
+            record: Record = {"codec": codec.name, "image": number, "setting": setting, "bpp": bpp}
+            records.append(record | {"psnr": psnr(pixels, decoded), "ms_ssim": ms_ssim(pixels, decoded)})
     return records
 
 

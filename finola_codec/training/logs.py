@@ -15,7 +15,7 @@ from finola_codec.training.files import Checked
 
 LOG, VALIDATION, FILES = "log.csv", "validation.csv", "files.csv"
 STRIPS = "strips"  # the folder of held-out pictures above their decodes
-FILES_COLUMNS = ("step", "codec", "image", "setting", "bpp", "psnr")
+FILES_COLUMNS = ("step", "codec", "image", "setting", "bpp", "psnr", "ms_ssim")
 SHOWN = {"bpp": "{:.3f} bpp", "psnr": "{:.2f} dB"}  # in the line of progress; others are told by name
 Row = dict[str, Any]
 

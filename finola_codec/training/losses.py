@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from pytorch_msssim import ms_ssim
 from torch import Tensor
 
 from finola_codec.nn.model import Result
 from finola_codec.profiles import Profile
+from finola_codec.runtime.manifest import Tune
+
+SSIM_WORTH = 1280 / 255**2  # a mean square error as bad as an MS-SSIM of zero: CompressAI's pairs of lambda say so
+SSIM_MSE_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -40,16 +45,29 @@ class RateDistortion:
         return -10 * torch.log10(self.mse.clamp_min(1e-10))
 
 
-def rate_distortion(result: Result, x: Tensor, position: Tensor, profile: Profile) -> RateDistortion:
-    """Compute bpp + lambda 255^2 MSE of each picture, brought to one size across qualities.
+def rate_distortion(
+    result: Result, x: Tensor, position: Tensor, profile: Profile, tune: Tune = "psnr"
+) -> RateDistortion:
+    """Compute bpp + lambda 255^2 D of each picture, brought to one size across qualities.
+
+    The distortion D is the mean square error. For ``tune`` "ssim" only :data:`SSIM_MSE_SHARE` of it is, and the rest
+    is :data:`SSIM_WORTH` (1 - MS-SSIM).
 
     At the optimum rate grows about as the square root of lambda; without the division by it the highest
     qualities would own the gradient, while BD-rate weighs all rates alike.
     """
     pixels = x.shape[2] * x.shape[3]
     bpp = result.bits / pixels
-    mse = (result.x.float() - x).square().mean((1, 2, 3))
+    mse = distortion = (result.x.float() - x).square().mean((1, 2, 3))
+    if tune == "ssim":
+        distortion = SSIM_MSE_SHARE * mse + (1 - SSIM_MSE_SHARE) * _ms_ssim_loss(result.x, x)
     lambdas = profile.lambdas(position)
     middle = (profile.lambda_min * profile.lambda_max) ** 0.5
     weight = (middle / lambdas).sqrt()
-    return RateDistortion(bpp, mse, weight * (bpp + lambdas * 255**2 * mse))
+    return RateDistortion(bpp, mse, weight * (bpp + lambdas * 255**2 * distortion))
+
+
+def _ms_ssim_loss(decoded: Tensor, x: Tensor) -> Tensor:
+    """Return how far MS-SSIM is from one, as a mean square error (N,)."""
+    with torch.autocast(x.device.type, enabled=False):  # its variances are differences of like numbers
+        return SSIM_WORTH * (1 - ms_ssim(decoded.float() + 0.5, x + 0.5, data_range=1.0, size_average=False))

@@ -69,10 +69,12 @@ def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
 
 
 def optimisers(model: nn.Module, lr: float) -> tuple[Optimizer, Optimizer]:
-    """Muon and Adam, which share the parameters of ``model`` between them."""
+    """Muon and Adam, which share the parameters of ``model`` that are trained between them."""
     muon: dict[float, list[nn.Parameter]] = {}
     adam: dict[float, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         rate = next((r for key, r in RATES.items() if key in name), 1.0)
         chosen = adam if parameter.ndim < 2 or any(key in name for key in BY_ADAM) else muon
         chosen.setdefault(rate, []).append(parameter)

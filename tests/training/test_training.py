@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import signal
 import subprocess
 import sys
@@ -24,9 +25,10 @@ from finola_codec.cli import main
 from finola_codec.errors import ConfigError, TrainingError
 from finola_codec.nn.restore import restore
 from finola_codec.profiles import FINOLA_TINY
+from finola_codec.training import loop
 from finola_codec.training.cache import build_cache, ensure_cache
 from finola_codec.training.codec import start
-from finola_codec.training.config import TrainConfig, load_config
+from finola_codec.training.config import MS_SSIM_CROP, TrainConfig, load_config
 from finola_codec.training.data import Pictures, generators
 from finola_codec.training.files import HeldOut
 from finola_codec.training.pack import pack
@@ -190,14 +192,37 @@ def test_learning_rate_warms_up_and_cools_down() -> None:
     assert rates == pytest.approx([0.01, 0.51, 1, 1, 0.5, 0], abs=1e-9)
 
 
-def test_the_schedule_fits_the_minutes(pictures: Pictures, tmp_path: Path) -> None:
+def test_the_schedule_fits_the_minutes(pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = itertools.count()
+    monkeypatch.setattr(loop, "time", Mock(perf_counter=lambda: float(next(seconds)), monotonic=time.monotonic))
     config = replace(CONFIG, minutes=0.05, cooldown=0.9, warmup=0.0)
     trainer = start(config, tmp_path / "run", pictures)
     trainer.train()
     rows = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
     assert trainer.progress == 1
-    assert 3 <= trainer.seconds < 10
+    assert trainer.seconds == 3  # of one second a step, as the clock here has it
+    assert len(rows) == 4  # which count from the next step on
     assert float(rows[-1]["lr"]) < 0.5 * float(rows[0]["lr"])
+
+
+def test_a_tuned_run_trains_its_part_of_the_encoder_alone(
+    pictures: Pictures, tiny_model: Model, tmp_path: Path
+) -> None:
+    before = restore(tiny_model.folder)
+    config = replace(CONFIG, tune="ssim", crop=MS_SSIM_CROP, steps=2, validate_every=2, warmup=0.0)
+    trainer = start(config, tmp_path / "run", pictures, init=restore(tiny_model.folder))
+    trainer.train()
+    own = {id(p) for part in trainer.model.module.tuned() for p in part.parameters()}
+    moved = {
+        name: not torch.equal(value, before.get_parameter(name))
+        for name, value in trainer.model.module.named_parameters()
+    }
+    tuned = {name for name, value in trainer.model.module.named_parameters() if id(value) in own}
+    assert {name for name, has_moved in moved.items() if has_moved} == tuned
+    with pytest.raises(ConfigError, match="crop is 64; it must be at least 176 for MS-SSIM"):
+        replace(config, crop=64)
+    with pytest.raises(ConfigError, match="tune is vmaf; it must be one of psnr, ssim"):
+        replace(config, tune="vmaf")
 
 
 def test_configuration_files(tmp_path: Path) -> None:
