@@ -43,6 +43,10 @@ def _checked(value: Any, hint: Any, name: str) -> Any:
         if len(arguments) != len(value):
             raise ConfigError(f"{name} has {len(value)} values, not {len(arguments)}")
         return tuple(_checked(v, a, name) for v, a in zip(value, arguments, strict=True))
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise ConfigError(f"{name} is {value!r}, not one of {', '.join(map(str, arguments))}")
+        return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

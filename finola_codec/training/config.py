@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from finola_codec.errors import ConfigError
 from finola_codec.fields import build
 from finola_codec.profiles import FINOLA_BASE, PROFILES, Profile, from_dict
-from finola_codec.runtime.manifest import DEFAULT_TUNE, TUNES, Tune
+from finola_codec.runtime.manifest import DEFAULT_TUNE, Tune
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -94,7 +94,6 @@ class TrainConfig(RunConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check("crop", self.crop % self.profile.block == 0, f"a multiple of the block, {self.profile.block}")
-        self._check("tune", self.tune in TUNES, f"one of {', '.join(TUNES)}")
         if self.tune != DEFAULT_TUNE:
             self._check("crop", self.crop >= MS_SSIM_CROP, f"at least {MS_SSIM_CROP} for MS-SSIM")
 
