@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 DECIMALS = 6
 MS_SSIM_SIDE = 177  # the smallest side that five scales of windows of 11 fit
+SSIMULACRA2_SIDE = 8
 
 
 def measure(original: Image.Image, decoded: Image.Image) -> dict[str, float | None]:
-    """psnr and psnr_y (dB), ssim and ms_ssim of two RGB pictures; ms_ssim is None for a picture too small for it.
+    """psnr and psnr_y (dB), ssim, ms_ssim and ssimulacra2 of two RGB pictures; None for a picture too small for one.
 
     PSNR is over all three channels together, PSNR-Y over Pillow's luma (ITU-R BT.601), SSIM with the Gaussian
-    window of its paper, averaged over the channels.
+    window of its paper, averaged over the channels. SSIMULACRA2 is that of the Python package of this name; 100 is
+    the original, 70 is hard to tell from it, and bad pictures have negative values.
     """
     a, b = np.asarray(original), np.asarray(decoded)
     luma = [np.asarray(picture.convert("L")) for picture in (original, decoded)]
-    found = {"psnr": psnr(a, b), "psnr_y": psnr(*luma), "ssim": _ssim(a, b), "ms_ssim": ms_ssim(a, b)}
+    found = {
+        "psnr": psnr(a, b),
+        "psnr_y": psnr(*luma),
+        "ssim": _ssim(a, b),
+        "ms_ssim": ms_ssim(a, b),
+        "ssimulacra2": _ssimulacra2(original, decoded),
+    }
     return {name: None if value is None else round(value, DECIMALS) for name, value in found.items()}
 
 
@@ -50,3 +60,14 @@ def ms_ssim(a: np.ndarray, b: np.ndarray) -> float | None:
         return float(multiscale_structural_similarity_index_measure(x, y, data_range=255.0))
     finally:
         torch.set_num_threads(threads)
+
+
+def _ssimulacra2(a: Image.Image, b: Image.Image) -> float | None:
+    if min(a.size) < SSIMULACRA2_SIDE:
+        return None
+    from ssimulacra2 import compute_ssimulacra2
+
+    files = [io.BytesIO() for _ in (a, b)]  # it takes nothing but files
+    for picture, file in zip((a, b), files, strict=True):
+        picture.save(file, "BMP")
+    return float(compute_ssimulacra2(*files))

@@ -17,7 +17,7 @@ from finola_codec.files import write_whole
 
 matplotlib.use("Agg")  # draws into files and never opens a window
 
-METRICS = ("psnr", "psnr_y", "ssim", "ms_ssim")
+METRICS = ("psnr", "psnr_y", "ssim", "ms_ssim", "ssimulacra2")
 COLUMNS = ("bytes", "bpp", *METRICS, "encode_s", "decode_s")
 SUMMARY, CURVES = "summary.json", "curves.csv"
 
@@ -54,7 +54,8 @@ def write(
         },
     }
     write_whole(out / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode(), force=True)
-    means = pd.DataFrame(good).groupby(["codec", "setting"], sort=False)[[*COLUMNS]].mean()
+    # Results of before SSIMULACRA2 was measured lack it.
+    means = pd.DataFrame(good, columns=["codec", "setting", *COLUMNS]).groupby(["codec", "setting"], sort=False).mean()
     write_whole(out / CURVES, means.round(5).to_csv(lineterminator="\n").encode(), force=True)
     for metric in METRICS:
         _plot(summary["curves"], metric, out, published if metric == "psnr" else {}, log_x)

@@ -56,7 +56,7 @@ def test_a_sweep_measures_everything_and_resumes(folder: Path, tiny_model: Model
     settings = sum(len(c.settings) for c in plan(tiny_model).open())
     assert len([r for r in records if "error" not in r]) == 2 * settings
     assert [r["image"] for r in records if "error" in r] == ["bad.png"]
-    metrics = {"bytes", "bpp", "psnr", "psnr_y", "ssim", "ms_ssim", *TIMES}
+    metrics = {"bytes", "bpp", "psnr", "psnr_y", "ssim", "ms_ssim", "ssimulacra2", *TIMES}
     common = {"image", "resize", "crop", "codec", "setting", "version", *metrics}
     ours, others = ([r for r in records if r.get("codec") == name] for name in ("finola-tiny", "jpeg"))
     assert set(others[0]) == common
@@ -206,10 +206,17 @@ def test_unknown_codecs_are_refused() -> None:
 def test_metrics_of_known_pictures(photo: Image.Image) -> None:
     same = measure(photo, photo)
     assert (same["psnr"], same["ssim"], same["ms_ssim"]) == (100.0, pytest.approx(1), pytest.approx(1))
+    assert same["ssimulacra2"] == pytest.approx(100)
     a = np.full((200, 200, 3), 100, np.uint8)
     found = measure(Image.fromarray(a), Image.fromarray(a + 5))
     assert found["psnr"] == pytest.approx(10 * np.log10(255**2 / 25))
     assert measure(Image.fromarray(a[:90]), Image.fromarray(a[:90]))["ms_ssim"] is None
+    assert measure(Image.fromarray(a[:7]), Image.fromarray(a[:7]))["ssimulacra2"] is None
+
+
+def test_ssimulacra2_falls_as_jpegs_get_worse(photo: Image.Image) -> None:
+    values = [measure(photo, JPEG.decode(JPEG.encode(photo, quality)))["ssimulacra2"] for quality in (90, 50, 10)]
+    assert 90 > values[0] > 70 > values[1] > 45 > values[2]
 
 
 @pytest.mark.slow

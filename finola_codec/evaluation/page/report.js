@@ -2,7 +2,7 @@
 // DATA comes from data.js: {images, metrics, curves, published, about, bdRate, gains, gallery, ours}.
 
 const byId = (id) => document.getElementById(id);
-const METRIC_NAMES = { psnr: "PSNR, dB", psnr_y: "PSNR-Y, dB", ssim: "SSIM", ms_ssim: "MS-SSIM" };
+const METRIC_NAMES = { psnr: "PSNR, dB", psnr_y: "PSNR-Y, dB", ssim: "SSIM", ms_ssim: "MS-SSIM", ssimulacra2: "SSIMULACRA2" };
 
 function option(select, value, text = value) {
   select.add(new Option(text, value));
