@@ -43,9 +43,15 @@ class Plan:
     device: str | None = None  # of our models
 
     def open(self, threads: int = 0) -> list[ImageCodec]:
-        """Open the codecs. Raises :class:`ConfigError` for one that cannot run here, and for two of one name."""
+        """Open the codecs; our models for those of the tunes that they have an encoder for.
+
+        Raises :class:`ConfigError` for a codec that cannot run here, a tune that no model has, and two of one name.
+        """
         opened = [load_model(m, threads, self.device) for m in self.models]
-        ours = [FinolaCodec(m, e, self.qualities, t) for m in opened for e in self.efforts for t in self.tunes]
+        if missing := [tune for tune in self.tunes if opened and not any(tune in model.tunes for model in opened)]:
+            raise ConfigError(f"none of the models has an encoder for {', '.join(missing)}")
+        tuned = [(model, tune) for model in opened for tune in self.tunes if tune in model.tunes]
+        ours = [FinolaCodec(m, e, self.qualities, tune) for m, tune in tuned for e in self.efforts]
         codecs = [*ours, *find(self.codecs)]
         names = [c.name for c in codecs]
         if twice := {name for name in names if names.count(name) > 1}:

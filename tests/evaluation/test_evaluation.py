@@ -110,6 +110,8 @@ def test_results_of_other_weights_are_kept_apart(folder: Path, tiny_model: Model
     assert new == []
     with pytest.raises(ConfigError, match="two of the codecs are called finola-tiny"):
         sweep.Plan((), (str(tiny_model.folder), str(other.folder))).open()
+    with pytest.raises(ConfigError, match="none of the models has an encoder for ssim"):
+        sweep.Plan((), (str(tiny_model.folder),), tunes=("psnr", "ssim")).open()
 
 
 def test_a_picture_that_can_be_read_again_is_no_longer_an_error(

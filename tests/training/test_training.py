@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import shutil
 import signal
 import subprocess
 import sys
@@ -360,7 +361,35 @@ def test_train_and_export_commands(data: Path, tmp_path: Path) -> None:
     assert model.name == "my-model"
     assert model.manifest.licence == "CC0-1.0"
     card = (tmp_path / "my-model" / "MODEL_CARD.md").read_text()
-    for part in ("3 training steps", "Licence: CC0-1.0", "BD-rate against finola-base", "jpeg", "avif"):
+    for part in ("3 training steps", "Licence: CC0-1.0", "BD-rate by PSNR against finola-base", "jpeg", "avif"):
         assert part in card
     picture = Image.fromarray(skimage.data.coffee()[:64, :80])
     assert decode(encode(picture, model=model), model=model).size == (80, 64)
+
+
+@pytest.mark.slow
+def test_an_encoder_for_ssim_is_added_to_the_model_it_was_tuned_from(
+    data: Path, tiny_model: Model, tmp_path: Path
+) -> None:
+    model, run = tmp_path / "my", tmp_path / "run"
+    shutil.copytree(tiny_model.folder, model)
+    started = ["train", str(data), "--out", str(run), "--from", str(model), "--set", "tune=ssim", "--steps", "2"]
+    done = CliRunner().invoke(main, [*started, "--set", f"crop={MS_SSIM_CROP}", "--set", "batch=2"])
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(main, ["export", str(run), str(model)])
+    assert done.exit_code == 0, done.output
+    assert f"{tiny_model.id.hex()} has an encoder for ssim, 2 training steps" in done.output
+    card = (model / "MODEL_CARD.md").read_text()
+    assert card.startswith("A model for tests.")
+    assert "BD-rate by MS-SSIM against finola-tiny" in card
+    picture = tmp_path / "a.png"
+    Image.fromarray(skimage.data.coffee()[:64, :80]).save(picture)
+    arguments = ["encode", str(picture), str(tmp_path / "a.fin"), "--tune", "ssim", "--model"]
+    assert CliRunner().invoke(main, [*arguments, str(model)]).exit_code == 0
+    assert decode((tmp_path / "a.fin").read_bytes(), model=tiny_model).size == (80, 64)
+    done = CliRunner().invoke(main, [*arguments, str(tiny_model.folder), "--force"])
+    assert done.exit_code == 2
+    assert "has no encoder for ssim" in done.output
+    done = CliRunner().invoke(main, ["export", str(run), str(model)])
+    assert done.exit_code == 2
+    assert "has an encoder for ssim already; replace it with --force" in done.output
