@@ -16,12 +16,13 @@ from PIL import Image
 
 from finola_codec import container, images, targets
 from finola_codec.container import ALPHA, CHECKS, HYPER, LAYER, VECTORS, Header
-from finola_codec.entropy.exact import Payloads
+from finola_codec.entropy.exact import Payloads, Price
 from finola_codec.entropy.fixed import Integers
 from finola_codec.errors import ConfigError, FormatError, ModelError, how_to_install
 from finola_codec.images import Planes
 from finola_codec.layer import Choice, Learned, Search, fine_weight
 from finola_codec.layer.palette import Mask
+from finola_codec.masking import visibility
 from finola_codec.metadata import Metadata
 from finola_codec.quality import QUALITIES
 from finola_codec.runtime import installed
@@ -30,6 +31,7 @@ from finola_codec.runtime.model import DEFAULT_MODEL, Model, find_model, load_mo
 
 EFFORTS, DEFAULT_EFFORT, LAYER_EFFORT = (0, 1, 5, 7, 8, 9, 10), 5, 5
 LAYERS = ("auto", "off", "only")
+SSIM_PRICE = 5  # what an error counts for SSIM where contrast is average, relative to what it counts for PSNR
 REFINEMENTS = {7: 2, 8: 5, 9: 12, 10: 40}  # the iterations of gradient descent at each of these efforts
 
 
@@ -277,12 +279,17 @@ def _payloads(
     bits: NDArray[np.float32] | None = None,
 ) -> Payloads:
     y = model.pixels.analyse(pixels, quality, tune)
-    price = model.price(quality) if effort else None
+    price = _price(model, pixels, quality, tune) if effort else None
     if effort in REFINEMENTS:
         y, price = _refined(model, pixels, y, quality, REFINEMENTS[effort], free)
     z = model.pixels.hyper(y, quality)
     in_place = y.view(np.int32)  # large pictures would not fit twice
     return model.prior.encode(y, z, quality, price, free, out=in_place, bits=bits)
+
+
+def _price(model: Model, pixels: NDArray[np.uint8], quality: int, tune: str) -> Price:
+    price = model.price(quality)
+    return price if tune == DEFAULT_TUNE else SSIM_PRICE * price * visibility(pixels, model.profile.block)
 
 
 def _chunks(payloads: Payloads) -> dict[int, bytes]:

@@ -12,6 +12,7 @@ from finola_codec.entropy.fixed import Integers
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Price = float | Floats
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,17 @@ class ExactPrior(Protocol):
         y: Floats,
         z: Floats | None,
         quality: int,
-        price: float | None = None,
+        price: Price | None = None,
         free: Mask | None = None,
         out: Integers | None = None,
         bits: Floats | None = None,
     ) -> Payloads:
         """Quantize and code C-vectors ``y`` and hyper vectors ``z``.
 
-        With a ``price``, the bits that a squared error of one natural unit is worth, quantization is rate-distortion
-        optimised. Where ``free`` (h, w) is true, the values do not matter and are chosen to cost nothing. The decoded
-        integers are written into ``out`` (h, w, C) if it is given; it may share its memory with ``y``. What the
-        C-vector of each position takes is added to ``bits`` (h, w) if that is given.
+        With a ``price``, the bits that a squared error of one natural unit is worth, everywhere or at each position
+        (h, w), quantization is rate-distortion optimised. Where ``free`` (h, w) is true, the values do not matter and
+        are chosen to cost nothing. The decoded integers are written into ``out`` (h, w, C) if it is given; it may share
+        its memory with ``y``. What the C-vector of each position takes is added to ``bits`` (h, w) if that is given.
         """
 
     def decode(self, hyper: bytes, vectors: bytes, grid: tuple[int, int], quality: int) -> Integers:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from finola_codec.entropy import fixed
 from finola_codec.entropy.coder import MAX_RESIDUAL, Models, Reader, Writer
-from finola_codec.entropy.exact import Floats, Mask, Payloads
+from finola_codec.entropy.exact import Floats, Mask, Payloads, Price
 from finola_codec.entropy.fixed import Integers
 from finola_codec.entropy.quantizer import cheaper, nearest
 from finola_codec.entropy.scales import ACTIVITY_BINS, ACTIVITY_TABLE, BINS, MAX_ACTIVITY
@@ -65,17 +65,17 @@ class ExactFactorised:
         y: Floats,
         z: Floats | None,
         quality: int,
-        price: float | None = None,
+        price: Price | None = None,
         free: Mask | None = None,
         out: Integers | None = None,
         bits: Floats | None = None,
     ) -> Payloads:
         """Quantize and code C-vectors ``y`` (h, w, C); there are no hyper vectors ``z``.
 
-        With a ``price``, the bits that a squared error of one natural unit is worth, quantization is rate-distortion
-        optimised. Tiles that are ``free`` (h, w) have residuals of zero. The decoded integers are written into
-        ``out`` (h, w, C) if it is given; it may share its memory with ``y``. What each tile takes is added to ``bits``
-        (h, w) if that is given.
+        With a ``price``, the bits that a squared error of one natural unit is worth, everywhere or in each tile (h, w),
+        quantization is rate-distortion optimised. Tiles that are ``free`` (h, w) have residuals of zero. The decoded
+        integers are written into ``out`` (h, w, C) if it is given; it may share its memory with ``y``. What each tile
+        takes is added to ``bits`` (h, w) if that is given.
         """
         writer = Writer(self._models)
         out = np.empty(y.shape, np.int32) if out is None else out
@@ -99,20 +99,21 @@ class ExactFactorised:
             self._tables.add_counts(counts, tile.residuals, tile.bins)
         return counts
 
-    def residuals(self, y: Floats, quality: int, price: float | None) -> Integers:
+    def residuals(self, y: Floats, quality: int, price: Price | None) -> Integers:
         """Return what is coded in the place of ``y`` (h, w, C): integers (h * w, C), in quantizer steps."""
         return np.stack([tile.residuals for tile in self._quantize(y, quality, price)])
 
-    def _quantize(self, y: Floats, quality: int, price: float | None) -> Iterator[_Tile]:
+    def _quantize(self, y: Floats, quality: int, price: Price | None) -> Iterator[_Tile]:
         size = self._steps[quality - 1] / fixed.ONE
         bins = self._bins[quality - 1]
-        for vector in y.reshape(-1, y.shape[2]):
+        prices = np.broadcast_to(0.0 if price is None else price, y.shape[:2]).ravel()
+        for vector, worth in zip(y.reshape(-1, y.shape[2]), prices, strict=True):
             wanted = vector / size
             residuals = nearest(wanted)
             activity = self._activity(residuals, bins)
             for _ in range(0 if price is None else ROUNDS):
                 moved = _moved(bins, activity)
-                residuals = cheaper(wanted[None], moved[None], price * size**2, self._tables)[0]
+                residuals = cheaper(wanted[None], moved[None], worth * size**2, self._tables)[0]
                 activity = self._activity(residuals, bins)
             yield _Tile(activity, _moved(bins, activity), residuals)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from finola_codec.entropy import fixed, repeats
 from finola_codec.entropy.arithmetic import IntegerArithmetic
 from finola_codec.entropy.coder import MAX_RESIDUAL, Models, Reader, Writer
-from finola_codec.entropy.exact import Floats, Mask, Payloads
+from finola_codec.entropy.exact import Floats, Mask, Payloads, Price
 from finola_codec.entropy.fixed import FINOLA_LIMIT, LIMIT, ONE, Array, Integers
 from finola_codec.entropy.prior import CodingStep, PriorSpec, mean_and_scale
 from finola_codec.entropy.quantizer import cheaper, nearest
@@ -79,15 +79,16 @@ class ExactHyperprior:
         y: Floats,
         z: Floats | None,
         quality: int,
-        price: float | None = None,
+        price: Price | None = None,
         free: Mask | None = None,
         out: Integers | None = None,
         bits: Floats | None = None,
     ) -> Payloads:
         """Quantize and code C-vectors ``y`` (h, w, C) and hyper vectors ``z`` (ceil(h/p), ceil(w/p), C_hyper).
 
-        With a ``price``, the bits that a squared error of one natural unit is worth, each residual is the better of
-        the nearest integer and the next one towards zero (rate-distortion optimised quantization). Where ``free``
+        With a ``price``, the bits that a squared error of one natural unit is worth, everywhere or at each position
+        (h, w), each residual is the better of the nearest integer and the next one towards zero (rate-distortion
+        optimised quantization). Where ``free``
         (h, w) is true, residuals are zero, and cells that are free everywhere repeat. The decoded integers are
         written into ``out`` (h, w, C) if it is given; it may share its memory with ``y``. What the C-vector of each
         position takes is added to ``bits`` (h, w) if that is given.
@@ -232,19 +233,20 @@ class ExactHyperprior:
     # The C-vectors
 
     def _residuals(
-        self, y: Floats, step: CodingStep, sites: Sites, mean: Integers, bins: Bins, quality: int, price: float | None
+        self, y: Floats, step: CodingStep, sites: Sites, mean: Integers, bins: Bins, quality: int, price: Price | None
     ) -> Integers:
         """Return what is coded in the place of ``y`` at ``sites``: (sites, channels of the coding step)."""
         size = self._arrays["step"][quality - 1, step.start : step.stop]
         flat = y.reshape(-1, y.shape[2])
+        prices = None if price is None else np.broadcast_to(price, y.shape[:2]).reshape(-1, 1)
         residual = np.empty(mean.shape, np.int32)
         for part in _slices(len(sites), SITES_AT_ONCE):
             target = flat[sites[part], step.start : step.stop] * ONE - mean[part]
             target /= size
-            if price is None:
+            if prices is None:
                 residual[part] = nearest(target)
             else:
-                residual[part] = cheaper(target, bins[part], price * (size / ONE) ** 2, self._tables)
+                residual[part] = cheaper(target, bins[part], prices[sites[part]] * (size / ONE) ** 2, self._tables)
         return residual
 
     def _write_again(self, features: Integers, decoded: Integers, quality: int, repeated: Mask) -> bytes:

@@ -23,7 +23,7 @@ def cheaper(
     """Rate-distortion optimised quantization of ``wanted`` (N, channels), in steps, under the tables ``bins``.
 
     Each residual is the nearest integer or the next one towards zero, whichever makes bits + price * squared
-    error (in steps) less; ``price`` is (channels,).
+    error (in steps) less; ``price`` is (channels,) or (N, channels).
     """
     chosen = nearest(wanted)
     flat = chosen.reshape(-1)
@@ -31,6 +31,6 @@ def cheaper(
     target, high, bins = wanted.ravel()[where], flat[where], bins.ravel()[where]
     low = high - np.sign(high)
     saved = tables.bits(high, bins) - tables.bits(low, bins)
-    worse = price[where % len(price)] * ((target - low) ** 2 - (target - high) ** 2)
+    worse = price.reshape(-1)[where % price.size] * ((target - low) ** 2 - (target - high) ** 2)
     flat[where] = np.where(saved > worse, low, high)
     return flat.reshape(chosen.shape)

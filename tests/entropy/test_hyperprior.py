@@ -63,3 +63,18 @@ def test_a_payload_of_another_size_is_noticed(tiny_model: Model) -> None:
         tiny_model.prior.decode(payloads.hyper, payloads.vectors, (4, 4), 50)
     with pytest.raises(FormatError):
         tiny_model.prior.decode(payloads.hyper[:-1], payloads.vectors, (8, 8), 50)
+
+
+def test_errors_are_smaller_where_their_price_is_higher(tiny_model: Model) -> None:
+    y, z = grids(tiny_model, 16, 16)
+
+    def errors(price: float | np.ndarray) -> np.ndarray:
+        return np.square(to_real(tiny_model.prior.encode(y.copy(), z, 50, price).y) - y).sum((1, 2))
+
+    low, high = 1e-5, 1e3
+    prices = np.full((16, 16), low, np.float32)
+    prices[8:] = high
+    assert (errors(np.full((16, 16), low)) == errors(low)).all()
+    top, bottom = errors(low)[:8].sum(), errors(low)[8:].sum()
+    assert errors(prices)[:8].sum() == pytest.approx(top, rel=0.1)  # contexts differ along the border
+    assert errors(prices)[8:].sum() < 0.8 * bottom
