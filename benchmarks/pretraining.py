@@ -31,6 +31,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {  # name to the method and what is set
     "masked-finola-b": ("masked-finola-b",),
     "finola": ("finola",),
     "masked-finola-e": ("masked-finola-e",),
+    "masked-finola-b, linear decoder": ("masked-finola-b", "decoder_depth=0"),  # against QB-Heat: the norm's share
     "qb-heat": ("qb-heat",),
     "itpn": ("itpn",),
     "fast-itpn": ("fast-itpn",),
@@ -68,7 +69,7 @@ def main(cache: Path, data: Path, out: Path, results: Path = RESULTS) -> None:
 
 
 def _run(out: Path, name: str) -> Path:
-    return out / name.replace(" ", "-")
+    return out / name.replace(",", "").replace(" ", "-")
 
 
 def _measured(name: str, cache: Path, data: Path, out: Path) -> Iterator[Figure]:
