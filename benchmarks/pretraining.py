@@ -27,6 +27,7 @@ from finola_codec.training.data import Pictures
 RESULTS = Path(__file__).with_suffix(".csv")
 COLUMNS = ("variant", "what", "seed", "value")
 STEPS, SEEDS = 300, 3
+LONGER = "steps=1000"
 VARIANTS: dict[str, tuple[str, ...]] = {  # name to the method and what is set
     "masked-finola-b": ("masked-finola-b",),
     "finola": ("finola",),
@@ -37,9 +38,13 @@ VARIANTS: dict[str, tuple[str, ...]] = {  # name to the method and what is set
     "fast-itpn": ("fast-itpn",),
     "masked image modelling": ("itpn", "pyramid=false", "feature_weight=0"),
 }
-UNTRAINED = ("finola", "itpn")  # of each of the two encoders
+VARIANTS |= {
+    f"{name}, 1,000 steps": (*VARIANTS[name], LONGER)
+    for name in ("itpn", "masked image modelling", "masked-finola-b", "finola", "masked-finola-e", "qb-heat")
+}
+UNTRAINED = ("finola", "itpn", "fast-itpn", "masked image modelling")  # the four encoders, or ways to read features
 BRIDGE = (  # finola-256 at a size that trains in minutes
-    "steps=40",
+    "steps=400",
     "held_out=16",
     "batch=4",
     "cooldown=0.5",
