@@ -49,7 +49,7 @@ VARIANTS |= {
 }
 UNTRAINED = ("finola", "itpn", "fast-itpn", "masked image modelling")  # the four encoders, or ways to read features
 BRIDGE = (  # finola-256 at a size that trains in minutes
-    "steps=200",
+    "steps=80",
     "held_out=16",
     "batch=4",
     "cooldown=0.5",
@@ -89,7 +89,7 @@ def _measured(name: str, cache: Path, data: Path, out: Path) -> Iterator[Figure]
     run = _run(out, name)
     trainer = start(config, run, Pictures.open(cache, config.held_out))
     yield "loss before", 0, trainer.validate()[0]["loss"]
-    trainer.train()
+    _train(trainer)
     after = trainer.validate()[0]
     yield "loss", 0, after["loss"]
     yield "psnr", 0, after["psnr"]
@@ -100,6 +100,11 @@ def _measured(name: str, cache: Path, data: Path, out: Path) -> Iterator[Figure]
     if name in UNTRAINED:
         torch.manual_seed(config.seed)
         yield from _probed(build(config).eval(), config, data, ", untrained")
+
+
+def _train(trainer: Trainer) -> None:
+    if signal := trainer.train():  # a run that was interrupted is not measured
+        sys.exit(128 + signal)
 
 
 def _probed(method: Method, config: PretrainConfig, data: Path, suffix: str) -> Iterator[Figure]:
@@ -120,7 +125,7 @@ def _bridged(cache: Path, run: Path, pretrained: Path | None) -> Iterator[Figure
     trunk = load_encoder(pretrained) if pretrained else None
     pictures = replace(Pictures.open(cache, config.held_out), held_out_graphics={})
     trainer = codec.start(config, run, pictures, trunk=trunk)
-    trainer.train()
+    _train(trainer)
     yield from _rated(trainer, "")
     with torch.no_grad():
         for parameter in trainer.ema.get_submodule("encoder.pool.head").parameters():
