@@ -49,7 +49,7 @@ VARIANTS |= {
 }
 UNTRAINED = ("finola", "itpn", "fast-itpn", "masked image modelling")  # the four encoders, or ways to read features
 BRIDGE = (  # finola-256 at a size that trains in minutes
-    "steps=80",
+    "steps=400",
     "held_out=16",
     "batch=4",
     "cooldown=0.5",
