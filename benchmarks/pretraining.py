@@ -10,11 +10,15 @@ folder of classes, OUT the folder for the runs. Where RESULTS has everything, no
 from __future__ import annotations
 
 import csv
+import functools
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import torch
+from torch import Tensor
 
 from finola_codec.pretraining import probe as probing
 from finola_codec.pretraining.config import PretrainConfig
@@ -23,22 +27,29 @@ from finola_codec.pretraining.methods import build, load, load_encoder, start
 from finola_codec.training import codec
 from finola_codec.training.config import TrainConfig, with_settings
 from finola_codec.training.data import Pictures
+from finola_codec.training.loop import Trainer
 
 RESULTS = Path(__file__).with_suffix(".csv")
 COLUMNS = ("variant", "what", "seed", "value")
 STEPS, SEEDS = 300, 3
+LONGER = "steps=1000"
 VARIANTS: dict[str, tuple[str, ...]] = {  # name to the method and what is set
     "masked-finola-b": ("masked-finola-b",),
     "finola": ("finola",),
     "masked-finola-e": ("masked-finola-e",),
+    "masked-finola-b, linear decoder": ("masked-finola-b", "decoder_depth=0"),  # against QB-Heat: the norm's share
     "qb-heat": ("qb-heat",),
     "itpn": ("itpn",),
     "fast-itpn": ("fast-itpn",),
     "masked image modelling": ("itpn", "pyramid=false", "feature_weight=0"),
 }
-UNTRAINED = ("finola", "itpn")  # of each of the two encoders
+VARIANTS |= {
+    f"{name}, 1,000 steps": (*VARIANTS[name], LONGER)
+    for name in ("itpn", "masked image modelling", "masked-finola-b", "finola", "masked-finola-e", "qb-heat")
+}
+UNTRAINED = ("finola", "itpn", "fast-itpn", "masked image modelling")  # the four encoders, or ways to read features
 BRIDGE = (  # finola-256 at a size that trains in minutes
-    "steps=40",
+    "steps=400",
     "held_out=16",
     "batch=4",
     "cooldown=0.5",
@@ -51,6 +62,7 @@ BRIDGE = (  # finola-256 at a size that trains in minutes
     "profile.decoder_depths=[1, 1, 1]",
 )
 BRIDGES = {"fresh": None, "from masked-finola-b": "masked-finola-b"}  # name to the variant
+SILENT = ", without the encoder's network"
 Figure = tuple[str, int, float]  # what, the seed of the probe, the value
 
 
@@ -68,7 +80,7 @@ def main(cache: Path, data: Path, out: Path, results: Path = RESULTS) -> None:
 
 
 def _run(out: Path, name: str) -> Path:
-    return out / name.replace(" ", "-")
+    return out / name.replace(",", "").replace(" ", "-")
 
 
 def _measured(name: str, cache: Path, data: Path, out: Path) -> Iterator[Figure]:
@@ -77,7 +89,7 @@ def _measured(name: str, cache: Path, data: Path, out: Path) -> Iterator[Figure]
     run = _run(out, name)
     trainer = start(config, run, Pictures.open(cache, config.held_out))
     yield "loss before", 0, trainer.validate()[0]["loss"]
-    trainer.train()
+    _train(trainer)
     after = trainer.validate()[0]
     yield "loss", 0, after["loss"]
     yield "psnr", 0, after["psnr"]
@@ -90,24 +102,41 @@ def _measured(name: str, cache: Path, data: Path, out: Path) -> Iterator[Figure]
         yield from _probed(build(config).eval(), config, data, ", untrained")
 
 
+def _train(trainer: Trainer) -> None:
+    if signal := trainer.train():  # a run that was interrupted is not measured
+        sys.exit(128 + signal)
+
+
 def _probed(method: Method, config: PretrainConfig, data: Path, suffix: str) -> Iterator[Figure]:
-    names = probing.class_names(data)
-    train, test = (probing.split(method, *probing.read(data / part, names, config.crop)) for part in ("train", "test"))
+    train, test = (probing.split(method, *_read(data / part, config.crop)) for part in ("train", "test"))
     for seed in range(SEEDS):
         for found in probing.probe(train, test, seed):
             yield f"{found.probe}{suffix}", seed, 100 * found.test
             yield f"{found.probe}{suffix}, on train", seed, 100 * found.train
 
 
+@functools.cache
+def _read(part: Path, side: int) -> tuple[Tensor, probing.Labels]:
+    return probing.read(part, probing.class_names(part.parent), side)
+
+
 def _bridged(cache: Path, run: Path, pretrained: Path | None) -> Iterator[Figure]:
     config = with_settings(TrainConfig(), BRIDGE)
     trunk = load_encoder(pretrained) if pretrained else None
-    trainer = codec.start(config, run, Pictures.open(cache, config.held_out), trunk=trunk)
-    trainer.train()
+    pictures = replace(Pictures.open(cache, config.held_out), held_out_graphics={})
+    trainer = codec.start(config, run, pictures, trunk=trunk)
+    _train(trainer)
+    yield from _rated(trainer, "")
+    with torch.no_grad():
+        for parameter in trainer.ema.get_submodule("encoder.pool.head").parameters():
+            parameter.zero_()  # as it starts: the linear transform is left
+    yield from _rated(trainer, SILENT)
+
+
+def _rated(trainer: Trainer, suffix: str) -> Iterator[Figure]:
     for row in trainer.validate():
-        if row["kind"] == codec.PHOTOGRAPHS:
-            for what in ("loss", "bpp", "psnr"):
-                yield f"{what} at {row['position']}", 0, row[what]
+        for what in ("loss", "bpp", "psnr"):
+            yield f"{what} at {row['position']}{suffix}", 0, float(row[what])
 
 
 def _add(results: Path, name: str, figures: Iterable[Figure]) -> None:
@@ -139,20 +168,21 @@ def _tables(figures: dict[str, dict[str, list[float]]]) -> str:
         if name in UNTRAINED:
             probes = " | ".join(_spread(values[f"{what}, untrained"]) for what in (probing.LINEAR, probing.TRAN_1))
             lines.append(f"| {name}, untrained | | | | {probes} | | |")
-    lines += ["", "| encoder of finola-256 | mean loss | bit/pixel and PSNR by position |", "| --- | --- | --- |"]
+    lines += ["", f"| encoder of finola-256 | mean loss | the same{SILENT} | bit/pixel and PSNR by position |"]
+    lines += ["| --- " * 4 + "|"]
     for name in BRIDGES:
         values = figures[name]
-        losses, bpps, psnrs = (
-            [values[f"{what} at {p}"][0] for p in codec.VALIDATION_POSITIONS] for what in ("loss", "bpp", "psnr")
-        )
+        positions = codec.VALIDATION_POSITIONS
+        losses, bpps, psnrs = ([values[f"{what} at {p}"][0] for p in positions] for what in ("loss", "bpp", "psnr"))
+        silent = [values[f"loss at {p}{SILENT}"][0] for p in positions]
         points = "; ".join(f"{bpp:.3f}, {psnr:.2f} dB" for bpp, psnr in zip(bpps, psnrs, strict=True))
-        lines.append(f"| {name} | {sum(losses) / len(losses):.4f} | {points} |")
+        lines.append(f"| {name} | {fmean(losses):.4f} | {fmean(silent):.4f} | {points} |")
     return "\n".join(lines)
 
 
 def _spread(values: list[float]) -> str:
     """Return the mean and how far the seeds lie apart."""
-    return f"{sum(values) / len(values):.1f} ({min(values):.1f} to {max(values):.1f})"
+    return f"{fmean(values):.1f} ({min(values):.1f} to {max(values):.1f})"
 
 
 if __name__ == "__main__":

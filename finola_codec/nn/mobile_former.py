@@ -58,6 +58,22 @@ class MobileFormer(nn.Module):
             self.blocks.append(Block(last, scaled(expansion), scaled(output), stride, token_width))
             last = scaled(output)
         self.head = conv(last, self.width, 1)
+        self._start()
+
+    @torch.no_grad()
+    def _start(self) -> None:
+        """Start such that pictures keep their scale from layer to layer, and tokens write nothing.
+
+        The paper's has batch norms. Without them torch's own start lets pictures fade beside the biases: features
+        differ between pictures by a twentieth of their mean, and nothing is learned for long.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)
+            if isinstance(module, Block):
+                nn.init.zeros_(module.write.value.weight)
+                nn.init.zeros_(module.write.value.bias)
 
     def forward(self, x: Tensor, mix: Tensor) -> Tensor:
         """Pixels (N, 3, H, W) to a map (N, width, H/16, W/16); the tokens are told the quality."""

@@ -63,9 +63,9 @@ class HiViT(nn.Module):
         super().__init__()
         self.embed = nn.Linear(3 * SMALL**2, width)
         self.stage4 = nn.Sequential(*(CMLP(width) for _ in range(depths[0])))
-        self.merge8 = nn.Linear(4 * width, 2 * width)
+        self.merge8 = _merge(4 * width)
         self.stage8 = nn.Sequential(*(CMLP(2 * width) for _ in range(depths[1])))
-        self.merge16 = nn.Linear(8 * width, 4 * width)
+        self.merge16 = _merge(8 * width)
         self.stage16 = nn.ModuleList(Block(4 * width) for _ in range(depths[2]))
         self.width = 4 * width
 
@@ -85,6 +85,11 @@ class HiViT(nn.Module):
         for block in self.stage16:
             u, _ = block(u)
         return u
+
+
+def _merge(width: int) -> nn.Sequential:
+    """Return the layer that halves patches put side by side. Its norm keeps them from fading beside the positions."""
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width // 2))
 
 
 def to_units(x: Tensor) -> Tensor:

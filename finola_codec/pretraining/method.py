@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finola_codec.nn.mobile_former import Block, MobileFormer
+from finola_codec.nn.mobile_former import MobileFormer
 from finola_codec.pretraining.config import PretrainConfig
 from finola_codec.profiles import FINOLA_256
 
@@ -52,7 +52,6 @@ class MobileFormerMethod(Method):
     def __init__(self, config: PretrainConfig) -> None:
         super().__init__()
         self.encoder = MobileFormer(config.mobile_former_width, FINOLA_256.anchors)
-        _start(self.encoder)
         self.norm = nn.LayerNorm(self.encoder.width)
 
     def encode(self, x: Tensor) -> Tensor:
@@ -67,22 +66,6 @@ class MobileFormerMethod(Method):
 
     def features(self, x: Tensor) -> Tensor:
         return self.encode(x).flatten(1, 2)
-
-
-@torch.no_grad()
-def _start(encoder: MobileFormer) -> None:
-    """Start an encoder such that pictures keep their scale from layer to layer, and tokens write nothing.
-
-    The paper's has batch norms. Without them torch's own start lets pictures fade beside the biases: features differ
-    between pictures by a twentieth of their mean, and nothing is learned for long.
-    """
-    for module in encoder.modules():
-        if isinstance(module, nn.Conv2d) and module.bias is not None:
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            nn.init.zeros_(module.bias)
-        if isinstance(module, Block):
-            nn.init.zeros_(module.write.value.weight)
-            nn.init.zeros_(module.write.value.bias)
 
 
 def to_patches(x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -148,6 +149,17 @@ def test_a_unit_is_the_same_whichever_others_are_kept_until_attention() -> None:
     torch.testing.assert_close(some.at4, whole.at4[:, [7, 2]])
     torch.testing.assert_close(some.at8, whole.at8[:, [7, 2]])
     assert not torch.allclose(some.at16, whole.at16[:, [7, 2]])
+
+
+def test_pictures_do_not_fade_beside_positions(pictures: Pictures) -> None:
+    """What tells pictures apart is about as large in untrained features as what tells positions apart."""
+    torch.manual_seed(0)
+    method = build(PretrainConfig(method="itpn"))
+    crops = pictures.batch([np.random.default_rng(number) for number in range(16)], 128)
+    with torch.no_grad():
+        for level in method.encoder(crops).at16, method.features(crops):
+            of_positions = level.mean(0)
+            assert (level - of_positions).var() > 0.5 * (of_positions - of_positions.mean(0)).var()
 
 
 def test_the_pyramid_adds_what_is_coarser() -> None:
