@@ -114,10 +114,10 @@ def _pictures(cache: Path, config: TrainConfig) -> Pictures | None:
 def _compared(model: Model, others: list[Model], pictures: Pictures, tune: Tune = "psnr") -> str:
     """Return a table of what files of held-out pictures are worth; empty where no pictures were held out."""
     from finola_codec.evaluation.codecs import FinolaCodec
-    from finola_codec.training.files import COUNT, QUALITIES, SIDE, compare
+    from finola_codec.training.files import COUNT, EFFORT, QUALITIES, SIDE, compare
 
     held_out = pictures.held_out_samples(COUNT, SIDE)
-    codec = FinolaCodec(model, settings=QUALITIES, tune=tune)
+    codec = FinolaCodec(model, EFFORT, QUALITIES, tune)
     return compare(codec, ANCHORS, others, held_out) if held_out else ""
 
 

@@ -21,6 +21,7 @@ from finola_codec.nn.model import Codec
 from finola_codec.runtime.model import Model
 
 QUALITIES = (10, 30, 50, 70, 90)
+EFFORT = 1  # no layer is looked for: it is the weights that are measured, and lossless files have no BD-rate
 COUNT, SIDE = 6, 384  # how many held-out pictures are coded while a run goes on, and the most pixels a side of each
 METRIC_OF = {"psnr": "psnr", "ssim": "ms_ssim"}  # what a run is measured by, by what it is tuned for
 OTHERS = ("avif",)  # codecs that a run is compared with beside the model that it comes from
@@ -46,14 +47,14 @@ class HeldOut:
         self, pictures: Sequence[Pixels], origin: Model | None, others: Sequence[str] = OTHERS, metric: str = "psnr"
     ) -> None:
         self.pictures, self.metric = [Image.fromarray(pixels) for pixels in pictures], metric
-        codecs = [*([FinolaCodec(origin, settings=QUALITIES)] if origin else []), *_installed(others)]
+        codecs = [*([FinolaCodec(origin, EFFORT, QUALITIES)] if origin else []), *_installed(others)]
         self.names = [codec.name for codec in codecs]
         self.records = [record for codec in codecs for record in measure(codec, self.pictures)]
 
     def check(self, codec: Codec) -> Checked:
         """Encode and decode every picture as files of ``codec``."""
         model = LiveModel(codec)
-        coder = FinolaCodec(model, settings=QUALITIES)
+        coder = FinolaCodec(model, EFFORT, QUALITIES)
         records = measure(coder, self.pictures)
         deltas = {name: rd.mean_delta(self.records + records, name, coder.name, self.metric) for name in self.names}
         decoded = [coder.decode(coder.encode(picture, STRIP_QUALITY)) for picture in self.pictures]
@@ -65,7 +66,7 @@ def compare(codec: ImageCodec, anchors: Sequence[str], models: Sequence[Model], 
     """Write a Markdown table: a codec's mean bpp, PSNR and MS-SSIM by quality, and its BD-rates against others."""
     images = [Image.fromarray(pixels) for pixels in pictures]
     records = measure(codec, images)
-    others = [*(FinolaCodec(model, settings=QUALITIES) for model in models), *_installed(anchors)]
+    others = [*(FinolaCodec(model, EFFORT, QUALITIES) for model in models), *_installed(anchors)]
     everything = records + [record for other in others for record in measure(other, images)]
     lines = ["| quality | bit/pixel | PSNR, dB | MS-SSIM |", "| --- | --- | --- | --- |"]
     for setting in codec.settings:

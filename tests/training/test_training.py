@@ -184,7 +184,7 @@ def test_a_validation_measures_real_files(pictures: Pictures, tiny_model: Model,
     for ours, theirs in zip(found.records, held_out.records, strict=True):
         assert ours["bpp"] == pytest.approx(theirs["bpp"], rel=0.02)
         assert ours["psnr"] == pytest.approx(theirs["psnr"], abs=0.1)
-    assert abs(found.bd_rates[tiny_model.name]) < 2
+    assert abs(found.bd_rates[f"{tiny_model.name}, effort 1"]) < 2
 
 
 def test_learning_rate_warms_up_and_cools_down() -> None:
