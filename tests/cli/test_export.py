@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from finola_codec import Model, load_model
 from finola_codec.cli import main
 from finola_codec.nn import export as exporting
 from finola_codec.training import card, codec
+from finola_codec.training.config import CONFIG, TrainConfig
 
 Export = Callable[..., Result]
 
@@ -22,6 +24,7 @@ Export = Callable[..., Result]
 def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Export:
     """Exports what takes no training, and no time: a copy of a model."""
     (tmp_path / "run").mkdir()
+    (tmp_path / "run" / CONFIG).write_text(json.dumps(TrainConfig().to_dict()))
     monkeypatch.setattr(codec, "load_trained", lambda run: (None, 3))
     monkeypatch.setattr(card, "model_card", lambda *arguments: "a card")
 
