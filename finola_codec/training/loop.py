@@ -270,7 +270,8 @@ def start(
     if resume:
         state = load_checkpoint(run)
         for name in config.architecture:
-            if state["config"].get(name) != config.to_dict()[name]:
+            wanted = config.to_dict()[name]
+            if state["config"].get(name, wanted) != wanted:  # an older run may not have the field
                 raise ConfigError(f"{run}: the run has another {name}; it cannot change when a run is resumed")
     elif (run / CHECKPOINT).exists():
         raise ConfigError(f"{run}: holds a run already; continue it with --resume or choose another folder")
