@@ -32,7 +32,6 @@ from finola_codec.training.loop import Trainer
 RESULTS = Path(__file__).with_suffix(".csv")
 COLUMNS = ("variant", "what", "seed", "value")
 STEPS, SEEDS = 300, 3
-LONGER = "steps=1000"
 VARIANTS: dict[str, tuple[str, ...]] = {  # name to the method and what is set
     "masked-finola-b": ("masked-finola-b",),
     "finola": ("finola",),
@@ -42,10 +41,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {  # name to the method and what is set
     "itpn": ("itpn",),
     "fast-itpn": ("fast-itpn",),
     "masked image modelling": ("itpn", "pyramid=false", "feature_weight=0"),
-}
-VARIANTS |= {
-    f"{name}, 1,000 steps": (*VARIANTS[name], LONGER)
-    for name in ("itpn", "masked image modelling", "masked-finola-b", "finola", "masked-finola-e", "qb-heat")
 }
 UNTRAINED = ("finola", "itpn", "fast-itpn", "masked image modelling")  # the four encoders, or ways to read features
 BRIDGE = (  # finola-256 at a size that trains in minutes
