@@ -47,12 +47,13 @@ class IntegerArithmetic:
         own = (rows - first + border) * stride + columns + border
         count = (own[-1] - own[0]) // 2 + 1
         total = np.zeros((count, len(weights)))
+        product = np.empty_like(total)
         for row, column in np.ndindex(self.kernel, self.kernel):
             # Of its own group a position knows those of the other phase only, which lie at odd distances.
             seen = step.known if (row + column) % 2 else step.start
             if seen:
                 there = places[own[0] + (row - border) * stride + column - border :: 2][:count, :seen]
-                total += there @ weights[:, :seen, row, column].T
+                total += np.matmul(there, weights[:, :seen, row, column].T, out=product)
         return fixed.biased(total[(own - own[0]) // 2], self.arrays[f"{name}_bias"])
 
     def shift(self, name: str, x: Array) -> Array:

@@ -95,14 +95,15 @@ class _Order(NamedTuple):
 
 
 def _order(bins: NDArray[np.uint8], tables: Tables) -> _Order:
-    places = np.flatnonzero(bins)
+    first = bins == 0
+    places = np.flatnonzero(~first)
     others = bins[places]
     counts = np.bincount(others, minlength=len(tables.reach))
     counts[0] = len(bins) - len(others)
     ends = np.cumsum(counts)
     groups = [(int(i), slice(ends[i] - counts[i], ends[i])) for i in np.flatnonzero(counts)]
     reach = np.repeat(tables.reach.astype(np.int32), counts)
-    return _Order(bins == 0, places[np.argsort(others, kind="stable")], reach, groups)
+    return _Order(first, places[np.argsort(others, kind="stable")], reach, groups)
 
 
 class Writer:
