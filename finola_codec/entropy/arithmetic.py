@@ -38,11 +38,11 @@ class IntegerArithmetic:
         # The rows that the sites see, with zeros around the picture. Their width is odd, so that the places of one
         # phase are every second one, across the ends of rows too, and a neighbour's is always equally far away.
         stride = (width + 2 * border) | 1
-        band = np.zeros((last - first + self.kernel, stride, step.known))
+        band = np.empty((last - first + self.kernel, stride, step.known))
         top, bottom = max(0, first - border), min(height, last + border + 1)
-        band[top - first + border : bottom - first + border, border : border + width] = known[
-            top:bottom, :, : step.known
-        ]
+        above, below = top - first + border, bottom - first + border
+        band[:above], band[below:], band[:, :border], band[:, border + width :] = 0, 0, 0, 0
+        band[above:below, border : border + width] = known[top:bottom, :, : step.known]
         places = band.reshape(-1, step.known)
         own = (rows - first + border) * stride + columns + border
         count = (own[-1] - own[0]) // 2 + 1
@@ -54,7 +54,7 @@ class IntegerArithmetic:
             if seen:
                 there = places[own[0] + (row - border) * stride + column - border :: 2][:count, :seen]
                 total += np.matmul(there, weights[:, :seen, row, column].T, out=product)
-        return fixed.biased(total[(own - own[0]) // 2], self.arrays[f"{name}_bias"])
+        return fixed.biased(total.take((own - own[0]) // 2, axis=0), self.arrays[f"{name}_bias"])
 
     def shift(self, name: str, x: Array) -> Array:
         x += fixed.rescale(self.mix @ self.arrays[name])
