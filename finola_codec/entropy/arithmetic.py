@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,20 +11,6 @@ from finola_codec.entropy import fixed
 from finola_codec.entropy.fixed import LIMIT, Array
 from finola_codec.entropy.prior import CodingStep, PriorSpec
 from finola_codec.quality import exact_mix
-
-
-def seen(step: CodingStep, kernel: int) -> Iterator[tuple[int, int, int]]:
-    """Rows and columns of the neighbours that a coding step's context reads, and how many channels it reads of each."""
-    for row, column in np.ndindex(kernel, kernel):
-        # Of its own group a position knows those of the other phase only, which lie at odd distances.
-        channels = step.known if (row + column) % 2 else step.start
-        if channels:
-            yield row, column, channels
-
-
-def of_seen(weights: Array, step: CodingStep) -> Array:
-    """Return of a context's ``weights`` (out, in, kernel, kernel) those of what it reads, end to end: (out, read)."""
-    return np.concatenate([weights[:, :n, row, column] for row, column, n in seen(step, weights.shape[2])], axis=1)
 
 
 class IntegerArithmetic:
@@ -44,6 +30,7 @@ class IntegerArithmetic:
         return fixed.linear(x, self.arrays[name], self.arrays[f"{name}_bias"])
 
     def context(self, name: str, known: NDArray[np.integer], step: CodingStep) -> Array:
+        weights = self.arrays[name]  # (out, in, kernel, kernel)
         border = self.kernel // 2
         height, width = known.shape[:2]
         rows, columns = np.divmod(self.sites, width)
@@ -51,7 +38,7 @@ class IntegerArithmetic:
         # The rows that the sites see, with zeros around the picture. Their width is odd, so that the places of one
         # phase are every second one, across the ends of rows too, and a neighbour's is always equally far away.
         stride = (width + 2 * border) | 1
-        band = np.zeros((last - first + self.kernel, stride, step.known), np.int32)
+        band = np.zeros((last - first + self.kernel, stride, step.known))
         top, bottom = max(0, first - border), min(height, last + border + 1)
         band[top - first + border : bottom - first + border, border : border + width] = known[
             top:bottom, :, : step.known
@@ -59,13 +46,14 @@ class IntegerArithmetic:
         places = band.reshape(-1, step.known)
         own = (rows - first + border) * stride + columns + border
         count = (own[-1] - own[0]) // 2 + 1
-        weights = self.arrays[name]
-        gathered, filled = np.empty((count, weights.shape[1])), 0
-        for row, column, channels in seen(step, self.kernel):
-            there = places[own[0] + (row - border) * stride + column - border :: 2]
-            gathered[:, filled : filled + channels] = there[:count, :channels]
-            filled += channels
-        return fixed.linear(gathered, weights, self.arrays[f"{name}_bias"]).take((own - own[0]) // 2, axis=0)
+        total = np.tile(self.arrays[f"{name}_bias"] * 2.0**fixed.WEIGHT_BITS, (count, 1))
+        for row, column in np.ndindex(self.kernel, self.kernel):
+            # Of its own group a position knows those of the other phase only, which lie at odd distances.
+            seen = step.known if (row + column) % 2 else step.start
+            if seen:
+                there = places[own[0] + (row - border) * stride + column - border :: 2][:count, :seen]
+                total += there @ weights[:, :seen, row, column].T
+        return fixed.rescale(total.take((own - own[0]) // 2, axis=0))
 
     def shift(self, name: str, x: Array) -> Array:
         x += fixed.rescale(self.mix @ self.arrays[name])

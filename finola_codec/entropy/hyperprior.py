@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finola_codec.entropy import fixed, repeats
-from finola_codec.entropy.arithmetic import IntegerArithmetic, of_seen
+from finola_codec.entropy.arithmetic import IntegerArithmetic
 from finola_codec.entropy.coder import MAX_RESIDUAL, Models, Reader, Writer
 from finola_codec.entropy.exact import Floats, Mask, Payloads
 from finola_codec.entropy.fixed import FINOLA_LIMIT, LIMIT, ONE, Array, Integers
@@ -50,10 +50,7 @@ class ExactHyperprior:
         self.spec = spec
         self._tables = tables
         self._models = Models(tables)
-        self._arrays = {name: np.asarray(a, np.float64) for name, a in arrays.items()}
-        for step in spec.coding_steps():
-            if step.known:
-                self._arrays[f"{step.name}_context"] = of_seen(self._arrays[f"{step.name}_context"], step)
+        self._arrays = {name: _floats(a) for name, a in arrays.items()}
         self._finola = {d: self._arrays[f"finola_{d}"] for d in DIRECTIONS}
 
     def bounds(self) -> dict[str, float]:
@@ -61,7 +58,8 @@ class ExactHyperprior:
         fixed.check_finola(self.spec.hyper_channels)
         found = {}
         for name in self.spec.layers():
-            found[name] = fixed.bound(self._arrays[name], self._arrays[f"{name}_bias"])
+            weights = self._arrays[name].reshape(len(self._arrays[name]), -1)
+            found[name] = fixed.bound(weights, self._arrays[f"{name}_bias"])
         root = np.sqrt(self.spec.hyper_channels) * ONE  # no normalised value is larger
         for direction, matrix in self._finola.items():
             found[f"finola_{direction}"] = fixed.bound(matrix, np.zeros(len(matrix)), root)
@@ -302,6 +300,13 @@ class ExactHyperprior:
             np.rint(index, out=index)
             bins[part] = np.clip(index, 0, BINS - 1, out=index)
         return means, bins
+
+
+def _floats(array: NDArray[np.integer]) -> Array:
+    """Return float64, and of a context's weights (out, in, kernel, kernel) those of each neighbour together."""
+    if array.ndim == 4:
+        return np.ascontiguousarray(array.transpose(2, 3, 1, 0), np.float64).transpose(3, 2, 0, 1)
+    return np.asarray(array, np.float64)
 
 
 def _phases(height: int, width: int) -> tuple[Sites, Sites]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from finola_codec.entropy.arithmetic import IntegerArithmetic, of_seen
+from finola_codec.entropy.arithmetic import IntegerArithmetic
 from finola_codec.entropy.fixed import LIMIT, ONE
 from finola_codec.entropy.prior import CodingStep, PriorSpec
 
@@ -43,7 +43,7 @@ def test_a_context_is_a_convolution_of_what_is_known(
     known = values[..., : step.known].copy()
     if step.phase:  # of its own group a position knows those of the other phase only
         known.reshape(-1, step.known)[positions(grid, 1), step.start :] = 0
-    arrays = {"c": of_seen(weights, step), "c_bias": bias}
+    arrays = {"c": weights, "c_bias": bias}
     spec = PriorSpec(6, (6,), 1, 1, 7, kernel, 2)
     sites = positions(grid, step.phase)
     for part in (sites, sites[1:3], sites[-1:]):
