@@ -46,14 +46,14 @@ class IntegerArithmetic:
         places = band.reshape(-1, step.known)
         own = (rows - first + border) * stride + columns + border
         count = (own[-1] - own[0]) // 2 + 1
-        total = np.zeros((count, len(weights)))
+        total = np.tile(self.arrays[f"{name}_bias"] * 2.0**fixed.WEIGHT_BITS, (count, 1))
         for row, column in np.ndindex(self.kernel, self.kernel):
             # Of its own group a position knows those of the other phase only, which lie at odd distances.
             seen = step.known if (row + column) % 2 else step.start
             if seen:
                 there = places[own[0] + (row - border) * stride + column - border :: 2][:count, :seen]
                 total += there @ weights[:, :seen, row, column].T
-        return fixed.biased(total[(own - own[0]) // 2], self.arrays[f"{name}_bias"])
+        return fixed.rescale(total.take((own - own[0]) // 2, axis=0))
 
     def shift(self, name: str, x: Array) -> Array:
         x += fixed.rescale(self.mix @ self.arrays[name])

@@ -86,18 +86,24 @@ class Models:
 
 
 class _Order(NamedTuple):
-    """The order in which residuals are coded: by bin."""
+    """The order in which residuals are coded: by bin. Most are of bin 0, so those are not sorted but picked out."""
 
-    places: NDArray[np.intp]  # of the residuals, in that order
-    reach: NDArray[np.int32]  # of their tables
+    first: NDArray[np.bool_]  # which residuals are of bin 0
+    others: NDArray[np.intp]  # the places of all others, in that order
+    reach: NDArray[np.int32]  # of their tables, bin 0 first
     groups: list[tuple[int, slice]]  # the bins that occur, and where in that order
 
 
 def _order(bins: NDArray[np.uint8], tables: Tables) -> _Order:
-    counts = np.bincount(bins, minlength=len(tables.reach))
+    first = bins == 0
+    places = np.flatnonzero(~first)
+    others = bins[places]
+    counts = np.bincount(others, minlength=len(tables.reach))
+    counts[0] = len(bins) - len(others)
     ends = np.cumsum(counts)
     groups = [(int(i), slice(ends[i] - counts[i], ends[i])) for i in np.flatnonzero(counts)]
-    return _Order(np.argsort(bins, kind="stable"), np.repeat(tables.reach.astype(np.int32), counts), groups)
+    reach = np.repeat(tables.reach.astype(np.int32), counts)
+    return _Order(first, places[np.argsort(others, kind="stable")], reach, groups)
 
 
 class Writer:
@@ -109,8 +115,8 @@ class Writer:
 
     def write(self, residuals: NDArray[np.int32], bins: NDArray[np.uint8]) -> None:
         """Code ``residuals`` (N,), at most ``MAX_RESIDUAL`` in size, under the tables ``bins`` (N,)."""
-        places, reach, groups = _order(bins, self._models.tables)
-        values = residuals[places]
+        first, others, reach, groups = _order(bins, self._models.tables)
+        values = np.concatenate([residuals[first], residuals[others]])
         escaped = np.flatnonzero(np.abs(values) > reach)
         symbols = values + reach
         symbols[escaped] = 2 * reach[escaped] + 1
@@ -159,7 +165,7 @@ class Reader:
 
         Raises :class:`FormatError` where the payload makes no sense, or a residual exceeds ``MAX_RESIDUAL``.
         """
-        places, reach, groups = _order(bins, self._models.tables)
+        first, others, reach, groups = _order(bins, self._models.tables)
         values = np.empty(len(bins), np.int32)
         for index, group in groups:
             values[group] = self._decoder.decode(self._models[index], group.stop - group.start)
@@ -171,7 +177,8 @@ class Reader:
             if np.abs(values[escaped]).max() > MAX_RESIDUAL:
                 raise FormatError(f"the range-coded payload is damaged: a residual exceeds {MAX_RESIDUAL}")
         residuals = np.empty_like(values)
-        residuals[places] = values
+        residuals[first] = values[: len(bins) - len(others)]
+        residuals[others] = values[len(bins) - len(others) :]
         if len(bins) and self._decoder.position().shifts >= len(self._words):  # at once: more work may depend on it
             raise FormatError("the range-coded payload ends before its content does")
         return residuals

@@ -3,7 +3,7 @@
 A real number x stands for the integer ``round(x * 2**ACTIVATION_BITS)``, carried in a float64 array. Sums of
 products of such integers are exact in any order (BLAS and thread count do not matter) as long as no partial
 sum reaches 2^53; :func:`bound` is what export checks for every layer. Rescaling multiplies by a power of two,
-which is exact, and rounds half to even, which IEEE 754 defines.
+which is exact before a sum as well as after it, and rounds half to even, which IEEE 754 defines.
 """
 
 from __future__ import annotations
@@ -28,8 +28,13 @@ EPSILON = 2.0**14  # FINOLA's 1e-3, to the nearest power of two, in squared unit
 def rescale(accumulator: Array, bits: int = WEIGHT_BITS, limit: float = LIMIT) -> Array:
     """Drop ``bits`` fractional bits, rounding half to even, and saturate at ``limit``: in place."""
     accumulator *= 2.0**-bits
-    np.rint(accumulator, out=accumulator)
-    return np.clip(accumulator, -limit, limit, out=accumulator)
+    return rounded(accumulator, limit)
+
+
+def rounded(values: Array, limit: float = LIMIT) -> Array:
+    """Round half to even, and saturate at ``limit``: in place."""
+    np.rint(values, out=values)
+    return np.clip(values, -limit, limit, out=values)
 
 
 def quantize(values: NDArray[np.floating], bits: int) -> Array:
@@ -44,13 +49,9 @@ def to_real(y: Integers) -> NDArray[np.float32]:
 
 def linear(x: Array, weights: Array, bias: Array) -> Array:
     """``x`` (N, in) times ``weights`` (out, in) plus ``bias`` (out,), all integers: (N, out)."""
-    return biased(x @ weights.T, bias)
-
-
-def biased(products: Array, bias: Array) -> Array:
-    """What a layer makes of its ``products`` (N, out), in their place: it adds its ``bias`` (out,) and rounds."""
-    products += bias * 2.0**WEIGHT_BITS
-    return rescale(products)
+    products = x @ (weights * 2.0**-WEIGHT_BITS).T
+    products += bias
+    return rounded(products)
 
 
 def bound(weights: Array, bias: Array, limit: float = LIMIT) -> float:

@@ -21,7 +21,7 @@ from finola_codec.errors import ModelError
 
 DIRECTIONS = ("right", "left", "down", "up")
 PART_SITES = 2**13  # positions that are coded together; part of the format, it bounds the memory of both sides
-SITES_AT_ONCE = 4096  # positions that are computed with together; bounds memory, changes no result
+SITES_AT_ONCE = 1024  # positions that are computed with together; bounds memory, changes no result
 _LOG2_MIN = float(np.rint(LOG2_MIN * ONE))
 
 Bins = NDArray[np.uint8]
@@ -281,10 +281,10 @@ class ExactHyperprior:
                     residual[coded] = code(step, sites[coded], mean[coded], bins[coded])
                 else:
                     residual = code(step, sites, mean, bins)
-                for rows in _slices(len(sites), SITES_AT_ONCE):
-                    value = residual[rows] * size
-                    value += mean[rows]
-                    flat[sites[rows], step.start : step.stop] = np.clip(value, -LIMIT, LIMIT, out=value)
+                coded = np.flatnonzero(residual != 0)  # few, and all others take the mean as their value
+                value = residual.reshape(-1)[coded] * size[coded % len(size)] + mean.reshape(-1)[coded]
+                mean.reshape(-1)[coded] = np.clip(value, -LIMIT, LIMIT, out=value)
+                flat[sites, step.start : step.stop] = mean
         return known
 
     def _predict(

@@ -80,6 +80,33 @@ def photographic(rng: np.random.Generator, count: int) -> tuple[NDArray[np.int32
     return np.rint(rng.normal(0, scales)).astype(np.int32), bins
 
 
+@settings(deadline=None)
+@given(symbols, st.lists(st.integers(-5, 5), max_size=60))
+def test_residuals_are_coded_by_bin_and_in_a_bin_as_they_stand(
+    models: Models, mixed: list[tuple[int, int]], lowest: list[int]
+) -> None:
+    """To the letter of docs/format.md; bin 0, which most residuals are of, is no exception."""
+    both = mixed + [(residual, 0) for residual in lowest]
+    order = np.random.default_rng(len(both)).permutation(len(both))
+    residuals = np.array([r for r, _ in both], np.int32)[order]
+    bins = np.array([b for _, b in both], np.uint8)[order]
+    coder = models.coder
+    encoder, escapes = coder.Encoder(), []
+    for place in sorted(range(len(bins)), key=lambda i: bins[i]):
+        residual, index = int(residuals[place]), int(bins[place])
+        reach = int(TABLES.reach[index])
+        inside = abs(residual) <= reach
+        encoder.encode(np.array([residual + reach if inside else 2 * reach + 1], np.int32), models[index])
+        if not inside:
+            escapes.append((abs(residual) - reach, residual < 0))
+    sizes = [excess.bit_length() - 1 for excess, _ in escapes]
+    encoder.encode(np.array(sizes, np.int32), coder.uniform(ESCAPE_BITS))
+    for size in sorted(set(sizes)):
+        codes = [2 * (excess - 2**size) + sign for (excess, sign), n in zip(escapes, sizes, strict=True) if n == size]
+        encoder.encode(np.array(codes, np.int32), coder.uniform(2 ** (size + 1)))
+    assert written(models, (residuals, bins)) == encoder.words().astype("<u4").tobytes()
+
+
 ENDINGS = {
     "a surplus word": lambda payload: payload + b"\x01\x02\x03\x04",
     "a surplus word of zeros": lambda payload: payload + bytes(4),

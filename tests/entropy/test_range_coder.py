@@ -109,6 +109,52 @@ def test_both_make_the_same_of_any_words(constriction_coder: RangeCoder, words: 
         assert position.ends(array) == (encoded(constriction_coder, ours).tolist() == words)
 
 
+PEAKED = [400, TOTAL - 900, 500]  # whose middle symbol constriction's decoder guesses by the thousand
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> list[Part]:
+    """Many symbols of a peaked table, nearly all of them alike, after a few others."""
+    symbols = np.ones(draw(st.integers(0, 8000)), np.int32)
+    for place in draw(st.lists(st.integers(0, 8000), max_size=4)):
+        symbols[place : place + 1] = draw(st.sampled_from([0, 2]))
+    return [draw(parts()), (PEAKED, symbols.tolist()), draw(parts())]
+
+
+@settings(deadline=None, max_examples=50)
+@given(runs())
+def test_runs_of_the_likely_symbol_are_read(coder: RangeCoder, message: list[Part]) -> None:
+    words = encoded(coder, message)
+    read, position = decoded(coder, words, message)
+    assert read == message
+    assert position.ends(words)
+
+
+def test_long_runs_are_read_across_words(coder: RangeCoder) -> None:
+    """300,000 symbols take 23 bits, so a word leaves the state within some of these runs."""
+    for before in range(0, 40, 8):
+        message: list[Part] = [(2, [0, 1] * before), (PEAKED, [1] * 300_000), (2, [1])]
+        words = encoded(coder, message)
+        read, position = decoded(coder, words, message)
+        assert read == message
+        assert position.ends(words)
+
+
+@settings(deadline=None, max_examples=50)
+@given(runs(), st.integers(0, 12), st.lists(st.integers(0, WORDS - 1), max_size=3))
+@example([(PEAKED, [1] * 5000)], 0, [])
+@example([(PEAKED, [1] * 5000)], 0, [WORDS - 1, WORDS - 1])
+@example([(PEAKED, [1] * 5000)], 0, [WORDS // 2])
+def test_both_make_the_same_of_damaged_runs(
+    constriction_coder: RangeCoder, message: list[Part], kept: int, then: list[int]
+) -> None:
+    words = np.append(encoded(range_coder, message)[:kept], np.array(then, np.uint32))
+    ours, position = decoded(range_coder, words, message)
+    theirs, their_position = decoded(constriction_coder, words, message)
+    assert ours == theirs
+    assert ours is None or position == their_position
+
+
 def specified(message: list[Part]) -> list[int]:
     """The words, to the letter of docs/format.md, with numbers of any length."""
     lower, size, shifts = 0, 2**64 - 1, 0
