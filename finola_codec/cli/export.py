@@ -100,7 +100,8 @@ def _add(run: Path, folder: Path, cache: Path, config: TrainConfig, force: bool)
         pictures = _pictures(cache, config)
         table = _compared(model, [model], pictures, config.tune) if pictures else ""
         (draft / CARD).write_text(tuned_card((draft / CARD).read_text(), run, config.tune, step, table))
-        click.echo(table)
+        if table:
+            click.echo(table)
     click.echo(f"{folder}: {model.name} {model.id.hex()} has an encoder for {config.tune}, {step} training steps")
 
 

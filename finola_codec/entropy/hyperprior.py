@@ -88,10 +88,9 @@ class ExactHyperprior:
 
         With a ``price``, the bits that a squared error of one natural unit is worth, everywhere or at each position
         (h, w), each residual is the better of the nearest integer and the next one towards zero (rate-distortion
-        optimised quantization). Where ``free``
-        (h, w) is true, residuals are zero, and cells that are free everywhere repeat. The decoded integers are
-        written into ``out`` (h, w, C) if it is given; it may share its memory with ``y``. What the C-vector of each
-        position takes is added to ``bits`` (h, w) if that is given.
+        optimised quantization). Where ``free`` (h, w) is true, residuals are zero, and cells that are free everywhere
+        repeat. The decoded integers are written into ``out`` (h, w, C) if it is given; it may share its memory with
+        ``y``. What the C-vector of each position takes is added to ``bits`` (h, w) if that is given.
         """
         assert z is not None
         grid = (y.shape[0], y.shape[1])
@@ -238,15 +237,15 @@ class ExactHyperprior:
         """Return what is coded in the place of ``y`` at ``sites``: (sites, channels of the coding step)."""
         size = self._arrays["step"][quality - 1, step.start : step.stop]
         flat = y.reshape(-1, y.shape[2])
-        prices = None if price is None else np.broadcast_to(price, y.shape[:2]).reshape(-1, 1)
         residual = np.empty(mean.shape, np.int32)
         for part in _slices(len(sites), SITES_AT_ONCE):
             target = flat[sites[part], step.start : step.stop] * ONE - mean[part]
             target /= size
-            if prices is None:
+            if price is None:
                 residual[part] = nearest(target)
             else:
-                residual[part] = cheaper(target, bins[part], prices[sites[part]] * (size / ONE) ** 2, self._tables)
+                worth = np.broadcast_to(price, y.shape[:2])[np.divmod(sites[part], y.shape[1])]  # (sites,)
+                residual[part] = cheaper(target, bins[part], worth[:, None] * (size / ONE) ** 2, self._tables)
         return residual
 
     def _write_again(self, features: Integers, decoded: Integers, quality: int, repeated: Mask) -> bytes:

@@ -91,8 +91,11 @@ def start(
 
     A profile may have more residual blocks than ``init``: they start as the identity. ``trunk`` is a Mobile-Former
     whose weights a new run's encoder starts from. Raises :class:`ConfigError` as :func:`loop.start` does, and where
-    the profile is not that of ``init``, has no place for ``trunk``, or nothing to tune for another metric.
+    the profile is not that of ``init``, has no place for ``trunk``, or nothing to tune for another metric, and where a
+    tuned run has no ``init``.
     """
+    if config.tune != DEFAULT_TUNE and init is None and not resume:
+        raise ConfigError(f"tune={config.tune} trains a part of a model's encoder: name the model with --from")
 
     def built() -> Codec:
         codec = build(config.profile)

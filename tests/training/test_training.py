@@ -220,6 +220,8 @@ def test_a_tuned_run_trains_its_part_of_the_encoder_alone(
     }
     tuned = {name for name, value in trainer.model.module.named_parameters() if id(value) in own}
     assert {name for name, has_moved in moved.items() if has_moved} == tuned
+    with pytest.raises(ConfigError, match="tune=ssim trains a part of a model's encoder: name the model with --from"):
+        start(config, tmp_path / "other", pictures)
     with pytest.raises(ConfigError, match="crop is 64; it must be at least 176 for MS-SSIM"):
         replace(config, crop=64)
 
