@@ -36,6 +36,13 @@ from finola_codec.runtime.model import DEFAULT_MODEL
     help="Of ours; repeatable.",
 )
 @click.option(
+    "--quality",
+    "qualities",
+    type=click.IntRange(1, 100),
+    multiple=True,
+    help="Of ours; repeatable. By default twelve from 1 to 100.",
+)
+@click.option(
     "--tune",
     "tunes",
     type=options.TUNE,
@@ -60,6 +67,7 @@ def evaluate(
     codecs: str,
     models: tuple[str, ...],
     efforts: tuple[int, ...],
+    qualities: tuple[int, ...],
     tunes: tuple[Tune, ...],
     published: Path | None,
     resize: int | None,
@@ -85,7 +93,8 @@ def evaluate(
 
     check_folder(out, force, own=sweep.RESULTS)
     others = tuple(c for c in codecs.split(",") if c)
-    plan = sweep.Plan(others, models, resize, center_crop, efforts, tunes, device=device)
+    measured_at = qualities or sweep.Plan.qualities
+    plan = sweep.Plan(others, models, resize, center_crop, efforts, tunes, measured_at, device)
     chosen = plan.open()
     curves = rd.load_published(published) if published else {}
     found = pictures.find(images)

@@ -10,7 +10,7 @@ from finola_codec.errors import ModelError
 from finola_codec.runtime import installed
 from finola_codec.runtime.model import load_model
 
-HEADER = ("model", "id", "MB", "licence", "state", "folder")
+HEADER = ("model", "id", "MB", "tunes", "licence", "state", "folder")
 
 
 @click.command()
@@ -31,5 +31,5 @@ def _row(name: str, folder: Path) -> tuple[str, ...]:
     try:
         model = load_model(folder)
     except ModelError as error:
-        return name, "-", size, "-", str(error).removeprefix(f"{folder}: "), str(folder)
-    return name, model.id.hex(), size, model.manifest.licence or "not given", "ok", str(folder)
+        return name, "-", size, "-", "-", str(error).removeprefix(f"{folder}: "), str(folder)
+    return name, model.id.hex(), size, ", ".join(model.tunes), model.manifest.licence or "not given", "ok", str(folder)

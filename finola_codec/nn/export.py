@@ -18,7 +18,7 @@ from finola_codec.entropy.tables import Tables
 from finola_codec.nn.blocks import for_inference
 from finola_codec.nn.integers import Arrays
 from finola_codec.nn.model import Codec, Graph
-from finola_codec.runtime.manifest import PRIOR, TUNED, Manifest
+from finola_codec.runtime.manifest import PRIOR, TUNED_FILES, Manifest
 from finola_codec.runtime.model import Model, load_model
 
 TRAINING = "training.safetensors"  # what continuing to train needs beyond what running does
@@ -52,7 +52,7 @@ def export(codec: Codec, folder: Path, name: str, card: str, tables: Tables | No
 
 def stored_weights(folder: Path) -> dict[str, NDArray[np.float32]]:
     """Return the weights that the ONNX files of a model hold under their own names, tuned encoders left out."""
-    graphs = [onnx.load(path).graph for path in sorted(folder.glob("*.onnx")) if path.name not in TUNED.values()]
+    graphs = [onnx.load(path).graph for path in sorted(folder.glob("*.onnx")) if path.name not in TUNED_FILES]
     return {
         tensor.name.removesuffix(HALF).removeprefix("codec."): onnx.numpy_helper.to_array(tensor).astype(np.float32)
         for graph in graphs
@@ -123,7 +123,15 @@ def write_graph(codec: Codec, graph: Graph, path: Path) -> None:
     )
     assert program is not None
     onnxscript.optimizer.optimize(program.model, input_size_limit=2**30, output_size_limit=2**30)
-    onnx.save(_half_storage(program.model_proto), path)
+    onnx.save(_half_storage(_without_traces(program.model_proto)), path)
+
+
+def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Leave out where in the code everything comes from, which takes 90 kB a file."""
+    graph = model.graph
+    for described in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        del described.metadata_props[:]
+    return model
 
 
 def _half_storage(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -18,7 +18,7 @@ from finola_codec.nn.factorised import TrainableFactorised
 from finola_codec.nn.hyperprior import Coded, TrainableHyperprior
 from finola_codec.nn.tile import TileDecoder, TileEncoder
 from finola_codec.profiles import BlockProfile, Profile, TileProfile
-from finola_codec.runtime.manifest import DECODER, DECODER_GRID, ENCODER, ENCODER_GRID, GROWTH, HYPER_ENCODER
+from finola_codec.runtime.manifest import DECODER, DECODER_GRID, ENCODER, ENCODER_GRID, GROWTH, HYPER_ENCODER, TUNED
 
 
 class Result(NamedTuple):
@@ -78,8 +78,12 @@ class Codec(nn.Module, ABC):
         """Return what is exported, by the name of its ONNX file."""
 
     def tuned(self) -> tuple[nn.Module, ...]:
-        """Return the part of the encoder that each metric of ``runtime.manifest.TUNED`` has of its own, if any."""
+        """Return the parts of the encoder that each metric of ``runtime.manifest.TUNED`` has of its own, if any."""
         return ()
+
+    def tuned_graphs(self, tune: str) -> dict[str, Graph]:
+        """Return what is exported of :meth:`tuned` for the metric ``tune``, by the name of its ONNX file."""
+        return {}
 
 
 class BlockCodec(Codec):
@@ -122,8 +126,16 @@ class BlockCodec(Codec):
         self.prior.hyper_log2_scale.rows.fill_(klt.HYPER_LOG2_SCALE)
 
     def tuned(self) -> tuple[nn.Module, ...]:
-        """What ``encoder_grid.onnx`` holds."""
-        return self.encoder.stage16, self.encoder.head
+        """All of the encoder but its linear shortcut, which is a third of its weights."""
+        e = self.encoder
+        return e.stem, e.stage4, e.down8, e.stage8, e.down16, e.stage16, e.head
+
+    def tuned_graphs(self, tune: str) -> dict[str, Graph]:
+        files, profile = TUNED[tune], self.profile
+        return {
+            files.trunk: Graph(self.encoder.to_grid, 3, profile.block),
+            files.grid: Graph(self.encoder.detail, profile.encoder_widths[-1]),
+        }
 
     def graphs(self) -> dict[str, Graph]:
         """What sees far has graphs of its own: on the grid of blocks a wide margin costs little, in pixels much."""

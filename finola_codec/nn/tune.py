@@ -15,7 +15,6 @@ from finola_codec.nn.blocks import for_inference
 from finola_codec.nn.export import write_graph
 from finola_codec.nn.model import Codec
 from finola_codec.nn.restore import restore
-from finola_codec.runtime.manifest import ENCODER_GRID, TUNED
 from finola_codec.runtime.model import Model, load_model
 
 
@@ -41,6 +40,7 @@ def add_tuned(codec: Codec, folder: Path, tune: str) -> Model:
         if parameter not in own and not (name in before and torch.equal(before[name], parameter)):
             raise ModelError(f"{folder}: is not the model that the run was tuned from: {name} differs")
     running = for_inference(codec)
-    write_graph(running, running.graphs()[ENCODER_GRID], folder / TUNED[tune])
+    for file, graph in running.tuned_graphs(tune).items():
+        write_graph(running, graph, folder / file)
     model.manifest.write(folder)
     return load_model(folder)

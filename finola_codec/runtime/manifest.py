@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from finola_codec.errors import ConfigError, ModelError
 from finola_codec.profiles import Profile, from_dict
@@ -16,14 +16,23 @@ FORMAT = 3  # the format of model folders; folders of others are refused
 MANIFEST, PRIOR = "model.json", "prior.npz"
 ENCODER, ENCODER_GRID, HYPER_ENCODER = "encoder.onnx", "encoder_grid.onnx", "hyper_encoder.onnx"
 DECODER, DECODER_GRID, GROWTH = "decoder.onnx", "decoder_grid.onnx", "growth.onnx"
-# What stands in the place of ENCODER_GRID where files are to do well by another metric than PSNR; few models have it.
-TUNED = {"ssim": "encoder_grid_ssim.onnx"}
+
+
+class Tuned(NamedTuple):
+    """The files of an encoder for another metric than PSNR; its linear shortcut is the usual encoder's."""
+
+    trunk: str  # pixels to the features that ENCODER gives beside the shortcut
+    grid: str  # stands in the place of ENCODER_GRID
+
+
+TUNED = {"ssim": Tuned("encoder_trunk_ssim.onnx", "encoder_grid_ssim.onnx")}  # few models have them
 DEFAULT_TUNE = "psnr"
 Tune = Literal["psnr", "ssim"]
 TUNES = (DEFAULT_TUNE, *TUNED)
 DECODING = (DECODER, DECODER_GRID, GROWTH, PRIOR)  # the files that decoding depends on
 # A model has those of these files that its kind of profile needs.
-FILES = (*DECODING, ENCODER, ENCODER_GRID, HYPER_ENCODER, *TUNED.values())
+TUNED_FILES = tuple(file for files in TUNED.values() for file in files)
+FILES = (*DECODING, ENCODER, ENCODER_GRID, HYPER_ENCODER, *TUNED_FILES)
 ID_BYTES = 4
 
 
@@ -70,7 +79,7 @@ def read(folder: Path) -> tuple[Manifest, bytes]:
         profile = from_dict(content["profile"])
         if content["id"] != _identity(profile, hashes) or content["margins"] != _margins(profile):
             raise ModelError(f"{folder}: {MANIFEST} contradicts itself")
-        tunes = (DEFAULT_TUNE, *(tune for tune, file in TUNED.items() if file in hashes))
+        tunes = (DEFAULT_TUNE, *(tune for tune, files in TUNED.items() if hashes.keys() >= set(files)))
         manifest = Manifest(content["name"], profile, content["bounds"], content.get("licence", ""), tunes)
         return manifest, bytes.fromhex(content["id"])[:ID_BYTES]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
@@ -88,7 +97,7 @@ def claimed_id(folder: Path) -> bytes:
 def encoding_hash(folder: Path, tune: str) -> str:
     """Return a SHA-256 over what files written for ``tune`` depend on: the manifest without other tunes' encoders."""
     content = _content(folder)
-    others = {file for other, file in TUNED.items() if other != tune}
+    others = {file for other, files in TUNED.items() if other != tune for file in files}
     return _digest(content | {"files": {f: hash for f, hash in content["files"].items() if f not in others}})
 
 

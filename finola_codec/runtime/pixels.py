@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from itertools import groupby
 from typing import Literal
 
@@ -17,6 +16,7 @@ from finola_codec.runtime.devices import Floats, Graph
 from finola_codec.runtime.manifest import (
     DECODER,
     DECODER_GRID,
+    DECODING,
     DEFAULT_TUNE,
     ENCODER,
     ENCODER_GRID,
@@ -53,32 +53,13 @@ class Pixels:
         self._profile, self._block, self._open = profile, profile.block, open_graph
         # A codec of blocks has a hyper encoder, one of tiles has a part of the decoder that takes each tile by itself.
         self._hyper_patch, self._is_tiled = hyper_patch, hyper_patch is None
-        self._encoder_grids: dict[str, Graph] = {}  # by the metric that they are tuned for
+        self._graphs: dict[str, Graph] = {}
 
-    @cached_property
-    def _encoder(self) -> Graph:
-        return self._open(ENCODER, False)
-
-    def _encoder_grid(self, tune: str) -> Graph:
-        if tune not in self._encoder_grids:
-            self._encoder_grids[tune] = self._open(TUNED.get(tune, ENCODER_GRID), False)
-        return self._encoder_grids[tune]
-
-    @cached_property
-    def _hyper_encoder(self) -> Graph:
-        return self._open(HYPER_ENCODER, False)
-
-    @cached_property
-    def _growth(self) -> Graph:
-        return self._open(GROWTH, True)
-
-    @cached_property
-    def _decoder_grid(self) -> Graph:
-        return self._open(DECODER_GRID, True)
-
-    @cached_property
-    def _decoder(self) -> Graph:
-        return self._open(DECODER, True)
+    def _graph(self, file: str) -> Graph:
+        """Return one of the model's files, which is opened when it is first used."""
+        if file not in self._graphs:
+            self._graphs[file] = self._open(file, file in DECODING)
+        return self._graphs[file]
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Return the rows and columns of C-vectors that cover a picture."""
@@ -87,9 +68,9 @@ class Pixels:
     def analyse(self, pixels: NDArray[np.uint8], quality: int, tune: str = DEFAULT_TUNE) -> Floats:
         """Transform pixels (H, W, 3) into C-vectors (h, w, C), by the encoder that is tuned for the metric ``tune``."""
         anchors, (height, width) = mix(quality, self._profile.anchors), self.grid(*pixels.shape[:2])
-        strips = self._encoded(pixels, height, width, anchors)
+        strips = self._encoded(pixels, height, width, anchors, tune)
         if not self._is_tiled:
-            strips = self._detailed(_Strips(strips), height, width, anchors, self._encoder_grid(tune))
+            strips = self._detailed(_Strips(strips), height, width, anchors, tune)
         y = np.empty((height, width, self._profile.channels), np.float32)
         top = 0
         for strip in strips:
@@ -97,22 +78,29 @@ class Pixels:
             top += len(strip)
         return y
 
-    def _encoded(self, pixels: NDArray[np.uint8], height: int, width: int, anchors: Floats) -> Iterator[Floats]:
+    def _encoded(
+        self, pixels: NDArray[np.uint8], height: int, width: int, anchors: Floats, tune: str
+    ) -> Iterator[Floats]:
         """Strips of the encoder's map: C-vectors of tiles; or of blocks, and features (rows, w, C + features)."""
+        encoder = self._graph(ENCODER)
+        trunk = None if tune == DEFAULT_TUNE else self._graph(TUNED[tune].trunk)
 
         def encode(window: Window) -> Floats:
             part = pixels[scaled(window[0], self._block), scaled(window[1], self._block)]
             x = _pad(part, self._block, "symmetric")
-            return self._encoder(x.astype(np.float32) / np.float32(255) - np.float32(0.5), anchors)
+            x = x.astype(np.float32) / np.float32(255) - np.float32(0.5)
+            both = encoder(x, anchors)
+            if trunk is None:
+                return both
+            return np.concatenate([both[..., : self._profile.channels], trunk(x, anchors)], axis=2)
 
         size = self._block**2 if self._is_tiled else WINDOW  # a tile codec encodes each tile by itself
         return _strips(windows(height, width, self._block, size, self._profile.encoder_margin), encode)
 
-    def _detailed(
-        self, encoded: _Strips, height: int, width: int, anchors: Floats, encoder_grid: Graph
-    ) -> Iterator[Floats]:
+    def _detailed(self, encoded: _Strips, height: int, width: int, anchors: Floats, tune: str) -> Iterator[Floats]:
         """Strips of C-vectors (rows, w, C): the shortcut's, and what the last stage makes of the features."""
         channels = self._profile.channels
+        encoder_grid = self._graph(ENCODER_GRID if tune == DEFAULT_TUNE else TUNED[tune].grid)
 
         def add(window: Window) -> Floats:
             both = encoded.window(window)
@@ -129,7 +117,7 @@ class Pixels:
         z: Floats | None = None
         for outer, inner, crop in windows(*shape, patch, GRID_WINDOW, patch):
             part = _pad(y[scaled(outer[0], patch), scaled(outer[1], patch)], patch, "edge")
-            vectors = self._hyper_encoder(part, anchors)
+            vectors = self._graph(HYPER_ENCODER)(part, anchors)
             z = np.empty((*shape, vectors.shape[2]), np.float32) if z is None else z
             z[inner] = vectors[crop]
         return z
@@ -143,7 +131,7 @@ class Pixels:
         features = map_of(y, anchors)
         pixels = np.empty((rows * side, columns * side, 3), np.uint8)
         for outer, inner, crop in windows(rows, columns, side, WINDOW, self._profile.decoder_margin):
-            x = self._decoder(features(outer), anchors)
+            x = self._graph(DECODER)(features(outer), anchors)
             x = x[scaled(crop[0], side), scaled(crop[1], side)]
             levels = np.clip(np.rint((x + np.float32(0.5)) * np.float32(255)), 0, 255)
             pixels[scaled(inner[0], side), scaled(inner[1], side)] = levels
@@ -152,7 +140,7 @@ class Pixels:
     def _seeded(self, y: Integers, anchors: Floats) -> Callable[[Window], Floats]:
         """The decoder's map of a codec of blocks: C-vectors, and what FINOLA grows from (h, w, C + C_seed)."""
         parts = windows(y.shape[0], y.shape[1], 1, GRID_WINDOW, self._profile.decoder_grid_margin)
-        seeds = _Strips(_strips(parts, lambda window: self._decoder_grid(to_real(y[window]), anchors)))
+        seeds = _Strips(_strips(parts, lambda window: self._graph(DECODER_GRID)(to_real(y[window]), anchors)))
         return lambda window: np.concatenate([to_real(y[window]), seeds.window(window)], axis=2)
 
     def _grown(self, y: Integers, anchors: Floats) -> Callable[[Window], Floats]:
@@ -161,7 +149,7 @@ class Pixels:
         def grow(row: int) -> Floats:
             vectors = to_real(y[row : row + 1])
             parts = range(0, vectors.shape[1], GROWN_AT_ONCE)
-            return np.concatenate([self._growth(vectors[:, i : i + GROWN_AT_ONCE], anchors) for i in parts], 1)
+            return np.concatenate([self._graph(GROWTH)(vectors[:, i : i + GROWN_AT_ONCE], anchors) for i in parts], 1)
 
         return _Strips(grow(row) for row in range(len(y))).window
 

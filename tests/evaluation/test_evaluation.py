@@ -246,10 +246,13 @@ def test_eval_command_writes_the_report(folder: Path, tiny_model: Model, tmp_pat
     reference.write_text(json.dumps({"curves": {"old": {"points": [[0.1, 20.0], [0.5, 24.0], [1.2, 28.0]]}}}))
     out = tmp_path / "out"
     arguments = ["eval", str(folder), "--out", str(out), "--codecs", "jpeg,webp", "--published", str(reference)]
-    done = CliRunner().invoke(main, [*arguments, "--no-html", "--model", str(tiny_model.folder)])
+    ours = ["--model", str(tiny_model.folder), *(f"--quality={quality}" for quality in (20, 60, 90))]
+    done = CliRunner().invoke(main, [*arguments, "--no-html", *ours])
     assert done.exit_code == 0, done.output
     summary = json.loads((out / "summary.json").read_text())
     assert summary["images"] == 2
+    results = map(json.loads, (out / "results.jsonl").read_text().splitlines())
+    assert {r["setting"] for r in results if r.get("codec") == tiny_model.name} == {20, 60, 90}
     assert [r["image"] for r in summary["unreadable"]] == ["bad.png"]
     assert summary["bd_rate"]["psnr"]["jpeg"]["webp"]["rate"] < 0
     assert "old" in summary["bd_rate_published"]

@@ -12,6 +12,7 @@ from PIL import Image
 
 from finola_codec import Model, decode, encode, load_model
 from finola_codec.errors import ConfigError, ModelError
+from finola_codec.nn.live import LiveModel
 from finola_codec.nn.model import Codec
 from finola_codec.nn.restore import restore
 from finola_codec.nn.tune import add_tuned, train_tuned_only
@@ -42,6 +43,18 @@ def test_files_of_a_tuned_encoder_are_those_of_the_model(tuned: Model, tiny_mode
     assert usual == encode(photo, model=tiny_model)
     assert other != usual
     assert np.array_equal(decode(other, model=tiny_model), decode(other, model=tuned))
+
+
+def test_the_whole_encoder_is_tuned_but_its_shortcut(tuned: Model, tiny_model: Model, photo: Image.Image) -> None:
+    pixels = np.asarray(photo)
+    usual = restore(tiny_model.folder)
+    shortcut = usual.encoder.get_parameter("lapped.weight").clone()
+    live = LiveModel(changed(usual))  # in torch, whose usual encoder is now the tuned one
+    expected = live.pixels.analyse(pixels, 50)
+    moved = np.abs(tiny_model.pixels.analyse(pixels, 50) - expected).max()
+    # What is left is the weights' storage in half precision.
+    assert np.abs(tuned.pixels.analyse(pixels, 50, "ssim") - expected).max() < 0.05 * moved
+    assert torch.equal(usual.encoder.get_parameter("lapped.weight"), shortcut)
 
 
 def test_training_goes_on_from_the_usual_encoder(tuned: Model, tiny_model: Model) -> None:

@@ -54,4 +54,6 @@ def test_models_are_listed_with_what_is_wrong(
     assert {"finola-base", "mine", "broken"} <= set(rows)
     assert f"{tiny_model.id.hex()}  " in rows["mine"]
     assert " ok " in rows["mine"]
+    assert "psnr, ssim" in rows["finola-base"]
+    assert "ssim" not in rows["mine"]
     assert "prior.npz does not match its hash" in rows["broken"]
