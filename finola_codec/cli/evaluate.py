@@ -93,7 +93,7 @@ def evaluate(
 
     check_folder(out, force, own=sweep.RESULTS)
     others = tuple(c for c in codecs.split(",") if c)
-    measured_at = qualities or sweep.Plan.qualities
+    measured_at = tuple(sorted(set(qualities))) or sweep.Plan.qualities
     plan = sweep.Plan(others, models, resize, center_crop, efforts, tunes, measured_at, device)
     chosen = plan.open()
     curves = rd.load_published(published) if published else {}

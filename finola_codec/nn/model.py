@@ -127,15 +127,11 @@ class BlockCodec(Codec):
 
     def tuned(self) -> tuple[nn.Module, ...]:
         """All of the encoder but its linear shortcut, which is a third of its weights."""
-        e = self.encoder
-        return e.stem, e.stage4, e.down8, e.stage8, e.down16, e.stage16, e.head
+        return tuple(part for part in self.encoder.children() if part is not self.encoder.lapped)
 
     def tuned_graphs(self, tune: str) -> dict[str, Graph]:
-        files, profile = TUNED[tune], self.profile
-        return {
-            files.trunk: Graph(self.encoder.to_grid, 3, profile.block),
-            files.grid: Graph(self.encoder.detail, profile.encoder_widths[-1]),
-        }
+        trunk, grid = TUNED[tune]
+        return {trunk: Graph(self.encoder.to_grid, 3, self.profile.block), grid: self.graphs()[ENCODER_GRID]}
 
     def graphs(self) -> dict[str, Graph]:
         """What sees far has graphs of its own: on the grid of blocks a wide margin costs little, in pixels much."""
