@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from finola_codec.entropy import tables as frequency_tables
 from finola_codec.entropy.tables import Tables
 from finola_codec.nn.blocks import for_inference
+from finola_codec.nn.gradient import write_gradients
 from finola_codec.nn.integers import Arrays
-from finola_codec.nn.model import Codec, Graph
-from finola_codec.runtime.manifest import PRIOR, TUNED_FILES, Manifest
+from finola_codec.nn.model import BlockCodec, Codec, Graph
+from finola_codec.nn.recorder import HALVED
+from finola_codec.runtime.manifest import GRADIENTS, PRIOR, TUNED_FILES, Manifest
 from finola_codec.runtime.model import Model, load_model
 
 TRAINING = "training.safetensors"  # what continuing to train needs beyond what running does
@@ -44,6 +46,8 @@ def export(codec: Codec, folder: Path, name: str, card: str, tables: Tables | No
     running = for_inference(codec)
     for file, graph in running.graphs().items():
         write_graph(running, graph, folder / file)
+    if isinstance(running, BlockCodec):
+        write_gradients(running, folder)
     (folder / TRAINING).write_bytes(safetensors.torch.save(_not_stored(codec, folder)))
     (folder / CARD).write_text(card)
     Manifest(name, codec.profile, bounds, licence).write(folder)
@@ -52,7 +56,8 @@ def export(codec: Codec, folder: Path, name: str, card: str, tables: Tables | No
 
 def stored_weights(folder: Path) -> dict[str, NDArray[np.float32]]:
     """Return the weights that the ONNX files of a model hold under their own names, tuned encoders left out."""
-    graphs = [onnx.load(path).graph for path in sorted(folder.glob("*.onnx")) if path.name not in TUNED_FILES]
+    left_out = (*TUNED_FILES, *GRADIENTS)
+    graphs = [onnx.load(path).graph for path in sorted(folder.glob("*.onnx")) if path.name not in left_out]
     return {
         tensor.name.removesuffix(HALF).removeprefix("codec."): onnx.numpy_helper.to_array(tensor).astype(np.float32)
         for graph in graphs
@@ -139,7 +144,7 @@ def _half_storage(model: onnx.ModelProto) -> onnx.ModelProto:
     casts, graph = [], model.graph
     for tensor in graph.initializer:
         values = onnx.numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < 256:
+        if values.dtype != np.float32 or values.size < HALVED:
             continue
         name = tensor.name
         tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), name + HALF))

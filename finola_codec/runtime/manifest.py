@@ -16,6 +16,7 @@ FORMAT = 3  # the format of model folders; folders of others are refused
 MANIFEST, PRIOR = "model.json", "prior.npz"
 ENCODER, ENCODER_GRID, HYPER_ENCODER = "encoder.onnx", "encoder_grid.onnx", "hyper_encoder.onnx"
 DECODER, DECODER_GRID, GROWTH = "decoder.onnx", "decoder_grid.onnx", "growth.onnx"
+GRADIENTS = GRADIENT, GRADIENT_GRID = "decoder_gradient.onnx", "decoder_grid_gradient.onnx"  # for encoding for PSNR
 
 
 class Tuned(NamedTuple):
@@ -32,7 +33,7 @@ TUNES = (DEFAULT_TUNE, *TUNED)
 DECODING = (DECODER, DECODER_GRID, GROWTH, PRIOR)  # the files that decoding depends on
 # A model has those of these files that its kind of profile needs.
 TUNED_FILES = tuple(file for files in TUNED.values() for file in files)
-FILES = (*DECODING, ENCODER, ENCODER_GRID, HYPER_ENCODER, *TUNED_FILES)
+FILES = (*DECODING, ENCODER, ENCODER_GRID, HYPER_ENCODER, *GRADIENTS, *TUNED_FILES)
 ID_BYTES = 4
 
 
@@ -40,7 +41,8 @@ ID_BYTES = 4
 class Manifest:
     """Name, profile and proved bounds of a model; its files' hashes and its id are computed when it is written.
 
-    ``tunes`` are the metrics that it has an encoder for, which its files tell.
+    Its files also tell ``tunes``, the metrics that it has an encoder for, and whether it ``refines``: has the
+    decoder's gradient, by which vectors can be refined.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Manifest:
     bounds: Mapping[str, float]
     licence: str = ""  # an SPDX identifier, or whatever else its author says
     tunes: tuple[str, ...] = (DEFAULT_TUNE,)
+    refines: bool = False
 
     def write(self, folder: Path) -> None:
         """Write ``model.json`` beside the files of the model, which must be there already."""
@@ -80,7 +83,8 @@ def read(folder: Path) -> tuple[Manifest, bytes]:
         if content["id"] != _identity(profile, hashes) or content["margins"] != _margins(profile):
             raise ModelError(f"{folder}: {MANIFEST} contradicts itself")
         tunes = (DEFAULT_TUNE, *(tune for tune, files in TUNED.items() if hashes.keys() >= set(files)))
-        manifest = Manifest(content["name"], profile, content["bounds"], content.get("licence", ""), tunes)
+        refines, licence = hashes.keys() >= set(GRADIENTS), content.get("licence", "")
+        manifest = Manifest(content["name"], profile, content["bounds"], licence, tunes, refines)
         return manifest, bytes.fromhex(content["id"])[:ID_BYTES]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise ModelError(f"{folder}: not a readable model: {error}") from error
@@ -95,9 +99,10 @@ def claimed_id(folder: Path) -> bytes:
 
 
 def encoding_hash(folder: Path, tune: str) -> str:
-    """Return a SHA-256 over what files written for ``tune`` depend on: the manifest without other tunes' encoders."""
+    """Return a SHA-256 over what files written for ``tune`` depend on: the manifest without what serves other tunes."""
     content = _content(folder)
     others = {file for other, files in TUNED.items() if other != tune for file in files}
+    others.update(() if tune == DEFAULT_TUNE else GRADIENTS)
     return _digest(content | {"files": {f: hash for f, hash in content["files"].items() if f not in others}})
 
 

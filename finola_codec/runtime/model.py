@@ -53,6 +53,11 @@ class Model:
         """The metrics that it has an encoder for."""
         return self.manifest.tunes
 
+    @property
+    def refines(self) -> bool:
+        """Whether vectors can be refined: whether it has the decoder's gradient."""
+        return self.manifest.refines
+
     def lagrangian(self, quality: int) -> float:
         """Lambda of a quality of 1..100: the loss is bpp + lambda 255^2 MSE, the mean over three channels."""
         return self.profile.lambdas(qualities.position(quality))

@@ -20,6 +20,8 @@ from finola_codec.runtime.manifest import (
     DEFAULT_TUNE,
     ENCODER,
     ENCODER_GRID,
+    GRADIENT,
+    GRADIENT_GRID,
     GROWTH,
     HYPER_ENCODER,
     TUNED,
@@ -28,6 +30,8 @@ from finola_codec.runtime.windows import Window, scaled, windows
 
 WINDOW = 5 * 2**17  # the pixels that a window reads; this bounds memory
 GRID_WINDOW = 2**12  # the C-vectors that a window reads of their grid
+GRADIENT_WINDOW = 2**19  # a gradient needs more memory a pixel, since it keeps what layers gave
+NOT_WANTED = 2  # stands for a pixel in [-0.5, 0.5] beyond the picture, whose error does not count
 GROWN_AT_ONCE = 4  # a tile codec grows this many C-vectors together, because their map is large
 
 
@@ -137,6 +141,32 @@ class Pixels:
             pixels[scaled(inner[0], side), scaled(inner[1], side)] = levels
         return pixels[:height, :width]
 
+    def gradient(self, y: Integers, wanted: NDArray[np.uint8], quality: int) -> Iterator[tuple[Floats, float]]:
+        """Differentiate half the squared error of the pixels by decoded C-vectors (h, w, C), of a codec of blocks.
+
+        ``wanted`` are the pixels (H, W, 3) that the vectors should decode to, and the range of pixels is 1. Gives the
+        gradient in strips (rows, w, C) from the top, each with the squared error of its blocks.
+        """
+        profile, channels, anchors = self._profile, self._profile.channels, mix(quality, self._profile.anchors)
+        features, (height, width) = self._seeded(y, anchors), y.shape[:2]
+
+        def through_pixels(window: Window) -> Floats:
+            blocks = _blocks(wanted[scaled(window[0], self._block), scaled(window[1], self._block)], self._block)
+            return self._graph(GRADIENT)(np.concatenate([features(window), blocks], axis=2), anchors)
+
+        # What a vector decodes to depends on vectors as far away again.
+        parts = windows(height, width, self._block, GRADIENT_WINDOW, 2 * profile.decoder_margin)
+        by_map = _Strips(_strips(parts, through_pixels))  # (rows, w, C + C_seed + 1)
+
+        def through_seeds(window: Window) -> Floats:
+            by = by_map.window(window)
+            given = np.concatenate([to_real(y[window]), by[..., channels:-1]], axis=2)
+            by_vectors = by[..., :channels] + self._graph(GRADIENT_GRID)(given, anchors)
+            return np.concatenate([by_vectors, by[..., -1:]], axis=2)
+
+        for strip in _strips(windows(height, width, 1, GRID_WINDOW, 2 * profile.decoder_grid_margin), through_seeds):
+            yield strip[..., :-1], float(strip[..., -1].sum(dtype=np.float64))
+
     def _seeded(self, y: Integers, anchors: Floats) -> Callable[[Window], Floats]:
         """The decoder's map of a codec of blocks: C-vectors, and what FINOLA grows from (h, w, C + C_seed)."""
         parts = windows(y.shape[0], y.shape[1], 1, GRID_WINDOW, self._profile.decoder_grid_margin)
@@ -178,6 +208,15 @@ class _Strips:
             self._top += len(self._kept.pop(0))
         strip = np.concatenate([kept[:, columns] for kept in self._kept])
         return strip[rows.start - self._top : rows.stop - self._top]
+
+
+def _blocks(pixels: NDArray[np.uint8], block: int) -> Floats:
+    """Pixels (H, W, 3) to those of each block (h, w, 3 * block^2) in [-0.5, 0.5], NOT_WANTED beyond the picture."""
+    rows, columns = -pixels.shape[0] % block, -pixels.shape[1] % block
+    x = pixels.astype(np.float32) / np.float32(255) - np.float32(0.5)
+    x = np.pad(x, ((0, rows), (0, columns), (0, 0)), constant_values=NOT_WANTED)
+    x = x.reshape(x.shape[0] // block, block, x.shape[1] // block, block, 3).swapaxes(1, 2)
+    return x.reshape(*x.shape[:2], -1)
 
 
 def _pad(array: NDArray, multiple: int, mode: Literal["edge", "symmetric"]) -> NDArray:
