@@ -18,7 +18,7 @@ from finola_codec import container, images, targets
 from finola_codec.container import ALPHA, CHECKS, HYPER, LAYER, VECTORS, Header
 from finola_codec.entropy.exact import Payloads, Price
 from finola_codec.entropy.fixed import Integers
-from finola_codec.errors import ConfigError, FormatError, ModelError, how_to_install
+from finola_codec.errors import ConfigError, FormatError, ModelError
 from finola_codec.images import Planes
 from finola_codec.layer import Choice, Learned, Search, fine_weight
 from finola_codec.layer.palette import Mask
@@ -28,11 +28,12 @@ from finola_codec.quality import QUALITIES
 from finola_codec.runtime import installed
 from finola_codec.runtime.manifest import DEFAULT_TUNE, TUNES, Tune
 from finola_codec.runtime.model import DEFAULT_MODEL, Model, find_model, load_model
+from finola_codec.runtime.refine import refine
 
-EFFORTS, DEFAULT_EFFORT, LAYER_EFFORT = (0, 1, 5, 7, 8, 9, 10), 5, 5
+REFINEMENTS = {5: 3, 7: 5, 8: 8, 9: 13, 10: 40}  # the iterations of gradient descent at each of these efforts
+EFFORTS, DEFAULT_EFFORT, LAYER_EFFORT = (0, 1, 3, *REFINEMENTS), 5, 3
 LAYERS = ("auto", "off", "only")
 SSIM_PRICE = 5  # what an error counts for SSIM where contrast is average, relative to what it counts for PSNR
-REFINEMENTS = {7: 2, 8: 5, 9: 12, 10: 40}  # the iterations of gradient descent at each of these efforts
 
 
 def encode(
@@ -56,8 +57,9 @@ def encode(
     ``target_bytes`` for the best quality that does not exceed it, ``target_psnr`` (dB, RGB) for the lowest
     quality that reaches it.
 
-    ``effort`` 0 rounds every number. 1 chooses it by what it costs and brings. 5 also looks for a layer. 7, 8, 9 and 10
-    also refine the vectors by gradient descent, 2, 5, 12 and 40 iterations; they need the extra ``[train]``.
+    ``effort`` 0 rounds every number. 1 chooses it by what it costs and brings. 3 also looks for a layer. From 5 on the
+    vectors are refined by gradient descent, in 3, 5, 8, 13 and 40 iterations at 5, 7, 8, 9 and 10, if the model has
+    the decoder's gradient (a codec of blocks does) and ``tune`` is "psnr".
 
     A ``lossless`` file has every pixel exactly, as a layer of lossless WebP and no learned part: neither quality nor
     target applies. Text, charts and other graphics may get such a layer over a part of the picture, or over all of
@@ -280,8 +282,8 @@ def _payloads(
 ) -> Payloads:
     y = model.pixels.analyse(pixels, quality, tune)
     price = _price(model, pixels, quality, tune) if effort else None
-    if effort in REFINEMENTS:
-        y, price = _refined(model, pixels, y, quality, REFINEMENTS[effort], free)
+    if effort in REFINEMENTS and model.refines and tune == DEFAULT_TUNE:
+        price = refine(model, pixels, y, quality, REFINEMENTS[effort], free)
     z = model.pixels.hyper(y, quality)
     in_place = y.view(np.int32)  # large pictures would not fit twice
     return model.prior.encode(y, z, quality, price, free, out=in_place, bits=bits)
@@ -299,22 +301,6 @@ def _chunks(payloads: Payloads) -> dict[int, bytes]:
     return chunks
 
 
-def _refined(
-    model: Model,
-    pixels: NDArray[np.uint8],
-    y: NDArray[np.float32],
-    quality: int,
-    iterations: int,
-    free: Mask | None,
-) -> tuple[NDArray[np.float32], float]:
-    """Return refined vectors, and the price of an error that they are coded with."""
-    try:
-        from finola_codec.nn.refine import refine  # the one place where encoding may need torch
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"efforts of 7 and more need {error.name}: {how_to_install('train')}") from error
-    return refine(model, pixels, y, quality, iterations, free)
-
-
 def _with_psnr(planes: Planes, encoded: _Encoded) -> tuple[float, bytes]:
     error = np.mean((planes.pixels.astype(np.float32) - encoded.decoded()) ** 2, dtype=np.float64)
     return float(10 * np.log10(255**2 / max(error, 1e-10))), encoded.data
@@ -330,8 +316,8 @@ def _check_tune(tune: str, effort: int, model: Model) -> None:
         raise ConfigError(f"tune {tune!r} is none of {', '.join(TUNES)}")
     if tune not in model.tunes:
         raise ConfigError(f"the model {model.name} has no encoder for {tune}, only for {', '.join(model.tunes)}")
-    if tune != DEFAULT_TUNE and effort in REFINEMENTS:
-        raise ConfigError(f"effort {effort} refines for {DEFAULT_TUNE}; for {tune} the highest is {LAYER_EFFORT}")
+    if tune != DEFAULT_TUNE and effort > DEFAULT_EFFORT:
+        raise ConfigError(f"effort {effort} refines for {DEFAULT_TUNE}; for {tune} the highest is {DEFAULT_EFFORT}")
 
 
 def _check_targets(**targets: float | None) -> None:

@@ -56,7 +56,7 @@ effort = click.option(
     callback=lambda context, parameter, value: int(value),
     default=str(DEFAULT_EFFORT),
     show_default=True,
-    help="0 rounds; 1 weighs bits against error; 5 looks for a layer too; 7 to 10 refine by gradients, with torch.",
+    help="0 rounds; 1 weighs bits against error; 3 looks for a layer too; 5 to 10 refine by gradients, ever longer.",
 )
 force = click.option("--force", is_flag=True, help="Overwrite files that exist.")
 skip_existing = click.option("--skip-existing", is_flag=True, help="Leave files that exist, and do only the others.")

@@ -1,0 +1,62 @@
+"""Refinement by gradient descent."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from finola_codec import Model, decode, encode
+from finola_codec.errors import ConfigError
+from finola_codec.runtime.manifest import GRADIENTS, Manifest
+from finola_codec.runtime.model import load_model
+from tests.conftest import psnr
+
+
+def cost(model: Model, picture: Image.Image, effort: int) -> float:
+    """bpp + lambda 255^2 MSE of a whole file."""
+    data = encode(picture, 40, model=model, effort=effort)
+    mse = 10 ** (-psnr(picture, decode(data, model=model)) / 10)
+    return 8 * len(data) / (picture.width * picture.height) + model.lagrangian(40) * 255**2 * mse
+
+
+def test_effort_lowers_the_cost(tiny_model: Model, photo: Image.Image) -> None:
+    picture = photo.crop((60, 40, 60 + 170, 40 + 130))
+    costs = [cost(tiny_model, picture, effort) for effort in (0, 3, 5, 9)]
+    assert costs == sorted(costs, reverse=True)
+    assert costs[2] < 0.99 * costs[1]
+
+
+def test_refinement_that_does_not_help_is_undone(
+    tiny_model: Model, photo: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("finola_codec.runtime.refine.CURVATURE", 1e-3)  # steps that are far too long
+    assert encode(photo, 40, model=tiny_model, effort=5) == encode(photo, 40, model=tiny_model, effort=3)
+
+
+def test_models_without_a_gradient_are_not_refined(
+    tiny_model: Model, tiny_tile_model: Model, photo: Image.Image, tmp_path: Path
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(tiny_model.folder, old, ignore=shutil.ignore_patterns(*GRADIENTS))
+    Manifest("old", tiny_model.profile, tiny_model.manifest.bounds).write(old)
+    for model in (load_model(old), tiny_tile_model):
+        assert not model.refines
+        assert encode(photo, 40, model=model, effort=9) == encode(photo, 40, model=model, effort=3)
+    assert load_model(old).id == tiny_model.id  # what decodes is the same
+
+
+def test_iterations_are_told(tiny_model: Model, photo: Image.Image, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "finola_codec"):
+        encode(photo.crop((0, 0, 64, 64)), model=tiny_model)
+    told = [record.getMessage() for record in caplog.records if "iteration" in record.getMessage()]
+    assert [message.split(":")[0] for message in told] == [f"iteration {i} of 3" for i in (1, 2, 3)]
+
+
+def test_effort_has_a_range(tiny_model: Model, photo: Image.Image) -> None:
+    for effort in (2, 11):
+        with pytest.raises(ConfigError, match=f"effort {effort} is none of 0, 1, 3, 5, 7, 8, 9, 10"):
+            encode(photo, model=tiny_model, effort=effort)
