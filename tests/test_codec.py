@@ -128,7 +128,7 @@ def test_the_fingerprint_is_that_of_the_integers(tiny_model: Model, photo: Image
     z = tiny_model.pixels.hyper(y, 50)
     integers = tiny_model.prior.encode(y, z, 50, tiny_model.price(50)).y
     expected = hashlib.sha256(integers.astype("<i4").tobytes()).hexdigest()
-    assert fingerprint(encode(photo, 50, model=tiny_model), model=tiny_model) == expected
+    assert fingerprint(encode(photo, 50, model=tiny_model, effort=1), model=tiny_model) == expected
 
 
 def test_info_needs_no_model(tiny_model: Model, photo: Image.Image) -> None:
