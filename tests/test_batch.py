@@ -393,3 +393,5 @@ def test_the_opened_picture_is_let_go_of_before_it_is_transformed(
     monkeypatch.setattr(Pixels, "analyse", analysing)
     Encoding(model=str(tiny_model.folder), layer="off", effort=1)(source / "0.png", "0.png", threads=1)
     assert alive == [False]
+    Encoding(model=str(tiny_model.folder), layer="off")(source / "0.png", "0.png", threads=1)
+    assert set(alive) == {False}

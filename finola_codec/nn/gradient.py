@@ -37,14 +37,13 @@ def write_gradients(codec: BlockCodec, folder: Path) -> None:
     """
     profile = codec.profile
     c, c_seed, pixels = profile.channels, profile.seed_channels, COLOURS * profile.block**2
-    for file, holder, parts, gives in (
-        (GRADIENT, DECODER, (c, c_seed, pixels), c + c_seed + 1),
-        (GRADIENT_GRID, DECODER_GRID, (c, c_seed), c),
+    weights = {name: value.float().numpy() for name, value in codec.state_dict().items()}
+    for file, holder, function, parts, gives in (
+        (GRADIENT, DECODER, _through_pixels, (c, c_seed, pixels), c + c_seed + 1),
+        (GRADIENT_GRID, DECODER_GRID, _through_seeds, (c, c_seed), c),
     ):
-        weights = {name: value.float().numpy() for name, value in codec.state_dict().items()}
         op = Recorder(weights, folder / holder, (folder / holder).read_bytes())
         x, mix = op.input("input", 1, sum(parts), "height", "width"), op.input("mix", 1, profile.anchors)
-        function = _through_pixels if file == GRADIENT else _through_seeds
         y = function(op, profile, op("Reshape", mix, [1, -1, 1, 1]), *op.split(x, *parts))
         onnx.save(op.graph([x, mix], y, (1, gives, None, None)), folder / file)
 

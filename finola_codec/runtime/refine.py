@@ -34,8 +34,8 @@ def refine(
 
     An iteration codes the vectors in earnest, rate-distortion optimised, which is the proximal step for the bits. With
     the gradient g of half the pixels' squared error at the decoded vectors q, and its curvature c, a decoder that
-    were linear would want q - g / c decoded, and the vectors go a part of the way there. Where that does not help,
-    they are as before in the end.
+    were linear would want q - g / c decoded, and the vectors go a part of the way there. Where that has not helped
+    by the last iteration, they are as before in the end; what the last step brings is not measured.
     """
     usual, lower = model.price(quality), PRICE * model.price(quality)
     curvature = CURVATURE / model.profile.unit**2
