@@ -243,7 +243,7 @@ def _encode(
     if search is not None and search.worthwhile:
         choice = _choose(model, planes.pixels, quality, effort, tune, search)
     else:
-        choice = Choice(_payloads(model, planes.pixels, quality, effort, tune), None, None)
+        choice = Choice(payloads(model, planes.pixels, quality, effort, tune), None, None)
 
     def decoded() -> NDArray[np.uint8]:
         if choice.pixels is not None:
@@ -263,23 +263,27 @@ def _choose(model: Model, pixels: NDArray[np.uint8], quality: int, effort: int, 
 
     def learned(pixels: NDArray[np.uint8], free: Mask | None = None) -> Learned:
         bits = np.zeros(model.pixels.grid(*pixels.shape[:2]), np.float32)
-        payloads = _payloads(model, pixels, quality, effort, tune, free, bits)
-        size = sum(map(container.chunk_bytes, _chunks(payloads).values()))
-        return Learned(payloads, size, model.pixels.synthesise(payloads.y, quality, *pixels.shape[:2]), bits)
+        coded = payloads(model, pixels, quality, effort, tune, free, bits)
+        size = sum(map(container.chunk_bytes, _chunks(coded).values()))
+        return Learned(coded, size, model.pixels.synthesise(coded.y, quality, *pixels.shape[:2]), bits)
 
     weight = model.lagrangian(quality) / 3
     return search.choose(learned(pixels), weight, fine_weight(weight, quality), learned)
 
 
-def _payloads(
+def payloads(
     model: Model,
     pixels: NDArray[np.uint8],
     quality: int,
-    effort: int,
-    tune: str,
+    effort: int = DEFAULT_EFFORT,
+    tune: str = DEFAULT_TUNE,
     free: Mask | None = None,
     bits: NDArray[np.float32] | None = None,
 ) -> Payloads:
+    """Code pixels (H, W, 3) as C-vectors, as :func:`encode` does without a layer.
+
+    What is ``free`` (h, w) need not be coded. The bits of each C-vector are added to ``bits`` (h, w), if it is given.
+    """
     y = model.pixels.analyse(pixels, quality, tune)
     price = _price(model, pixels, quality, tune) if effort else None
     if effort in REFINEMENTS and model.refines and tune == DEFAULT_TUNE:

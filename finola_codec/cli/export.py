@@ -41,7 +41,8 @@ def export(run: Path, folder: Path, cache: Path | None, licence: str, force: boo
     as long as it is kept.
 
     A RUN that was tuned for another metric (`train --from models/NAME --set tune=ssim`) adds its encoder to the model
-    that it started from; that model's files stay as they are.
+    that it started from; that model's files stay as they are. One of the decoder alone (`--set part=decoder`) makes a
+    model that has all else from the one that it started from.
     """
     from finola_codec.training.config import load_config
 
@@ -57,6 +58,7 @@ def _write(run: Path, folder: Path, cache: Path, config: TrainConfig, licence: s
     """Write a whole model."""
     from finola_codec.nn.export import CARD, calibrate
     from finola_codec.nn.export import export as write
+    from finola_codec.nn.parts import replace_decoder
     from finola_codec.training.card import model_card
     from finola_codec.training.codec import load_trained
 
@@ -67,16 +69,23 @@ def _write(run: Path, folder: Path, cache: Path, config: TrainConfig, licence: s
     check_folder(folder, force)
     codec, step = load_trained(run)
     name = folder.resolve().name
+    pictures = _pictures(cache, config)
     with _model_folder(folder) as draft:
-        model = write(codec, draft, name, model_card(run, name, codec, step, licence), licence=licence)
-        if pictures := _pictures(cache, config):
-            model = calibrate(model, pictures.samples(CALIBRATION_CROPS, CALIBRATION_SIDE))
-            base = [] if name == DEFAULT_MODEL else [load_model()]
-            if table := _compared(model, base, pictures):
-                (draft / CARD).write_text(model_card(run, name, codec, step, licence, table))
-                click.echo(table)
+        if config.part == "decoder":
+            _copy(load_model(config.origin).folder, draft)
+            before = (draft / CARD).read_text()
+            model = replace_decoder(codec, draft, name, licence)
         else:
-            click.echo(f"{cache}: no pictures; the frequency tables are those that training assumed", err=True)
+            before = ""
+            model = write(codec, draft, name, model_card(run, name, codec, step, licence), licence=licence)
+            if pictures:
+                model = calibrate(model, pictures.samples(CALIBRATION_CROPS, CALIBRATION_SIDE))
+            else:
+                click.echo(f"{cache}: no pictures; the frequency tables are those that training assumed", err=True)
+        base = [] if name == DEFAULT_MODEL else [load_model()]
+        if table := _compared(model, base, pictures):
+            click.echo(table)
+        (draft / CARD).write_text(model_card(run, name, codec, step, licence, table, before))
     if old and old.id != model.id:
         click.echo(f"{folder}: files written with the model {old.id.hex()} no longer decode with it", err=True)
     click.echo(f"{folder}: {model.name} {model.id.hex()}, {step} training steps")
@@ -85,7 +94,7 @@ def _write(run: Path, folder: Path, cache: Path, config: TrainConfig, licence: s
 def _add(run: Path, folder: Path, cache: Path, config: TrainConfig, force: bool) -> None:
     """Add an encoder to a model that is there."""
     from finola_codec.nn.export import CARD
-    from finola_codec.nn.tune import add_tuned
+    from finola_codec.nn.parts import add_tuned
     from finola_codec.training.card import tuned_card
     from finola_codec.training.codec import load_trained
 
@@ -93,16 +102,20 @@ def _add(run: Path, folder: Path, cache: Path, config: TrainConfig, force: bool)
         raise FinolaError(f"{folder}: has an encoder for {config.tune} already; replace it with --force")
     codec, step = load_trained(run)
     with _model_folder(folder) as draft:
-        for file in folder.iterdir():
-            if file.is_file():
-                shutil.copy(file, draft)
+        _copy(folder, draft)
         model = add_tuned(codec, draft, config.tune)
         pictures = _pictures(cache, config)
-        table = _compared(model, [model], pictures, config.tune) if pictures else ""
+        table = _compared(model, [model], pictures, config.tune)
         (draft / CARD).write_text(tuned_card((draft / CARD).read_text(), run, config.tune, step, table))
         if table:
             click.echo(table)
     click.echo(f"{folder}: {model.name} {model.id.hex()} has an encoder for {config.tune}, {step} training steps")
+
+
+def _copy(folder: Path, draft: Path) -> None:
+    for file in folder.iterdir():
+        if file.is_file():
+            shutil.copy(file, draft)
 
 
 def _pictures(cache: Path, config: TrainConfig) -> Pictures | None:
@@ -112,12 +125,12 @@ def _pictures(cache: Path, config: TrainConfig) -> Pictures | None:
     return Pictures.open(cache, config.held_out) if (cache / INDEX).exists() else None
 
 
-def _compared(model: Model, others: list[Model], pictures: Pictures, tune: Tune = "psnr") -> str:
-    """Return a table of what files of held-out pictures are worth; empty where no pictures were held out."""
+def _compared(model: Model, others: list[Model], pictures: Pictures | None, tune: Tune = "psnr") -> str:
+    """Return a table of what files of held-out pictures are worth; empty where there are none."""
     from finola_codec.evaluation.codecs import FinolaCodec
     from finola_codec.training.files import COUNT, EFFORT, QUALITIES, SIDE, compare
 
-    held_out = pictures.held_out_samples(COUNT, SIDE)
+    held_out = pictures.held_out_samples(COUNT, SIDE) if pictures else []
     codec = FinolaCodec(model, EFFORT, QUALITIES, tune)
     return compare(codec, ANCHORS, others, held_out) if held_out else ""
 

@@ -43,15 +43,21 @@ def export(codec: Codec, folder: Path, name: str, card: str, tables: Tables | No
     bounds = codec.prior.exact(arrays, tables).bounds()
     folder.mkdir(parents=True, exist_ok=True)
     _write_prior(folder, arrays, tables)
-    running = for_inference(codec)
-    for file, graph in running.graphs().items():
-        write_graph(running, graph, folder / file)
-    if isinstance(running, BlockCodec):
-        write_gradients(running, folder)
-    (folder / TRAINING).write_bytes(safetensors.torch.save(_not_stored(codec, folder)))
+    write_graphs(codec, folder, codec.graphs())
     (folder / CARD).write_text(card)
     Manifest(name, codec.profile, bounds, licence).write(folder)
     return load_model(folder)
+
+
+def write_graphs(codec: Codec, folder: Path, files: Iterable[str]) -> None:
+    """Write these ``files`` of the ONNX graphs of ``codec``, and what depends on all of them."""
+    running = for_inference(codec)
+    graphs = running.graphs()
+    for file in files:
+        write_graph(running, graphs[file], folder / file)
+    if isinstance(running, BlockCodec):
+        write_gradients(running, folder)
+    (folder / TRAINING).write_bytes(safetensors.torch.save(_not_stored(codec, folder)))
 
 
 def stored_weights(folder: Path) -> dict[str, NDArray[np.float32]]:

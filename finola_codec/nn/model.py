@@ -51,10 +51,13 @@ class Codec(nn.Module, ABC):
     prior: TrainableHyperprior | TrainableFactorised
     decoder: nn.Module
 
-    def forward(self, x: Tensor, position: Tensor) -> Result:
-        """Code pixels ``x`` (N, 3, H, W), sides multiples of the block, at quality positions (N,) in [0, 1]."""
+    def forward(self, x: Tensor, position: Tensor, coded: Coded | None = None) -> Result:
+        """Code pixels ``x`` (N, 3, H, W), sides multiples of the block, at quality positions (N,) in [0, 1].
+
+        Where they have been ``coded`` before, that is only decoded.
+        """
         mix = mix_of(position, self.profile.anchors)  # (N, anchors)
-        coded = self.code(self.encoder(x, mix), mix)
+        coded = coded or self.code(self.encoder(x, mix), mix)
         return Result(self.synthesise(coded.y, mix), coded.bits, coded.hyper_bits)
 
     @abstractmethod

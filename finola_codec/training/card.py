@@ -11,10 +11,13 @@ from finola_codec.training.config import CONFIG
 from finola_codec.training.logs import VALIDATION
 
 
-def model_card(run: Path, name: str, codec: Codec, step: int, licence: str = "", files: str = "") -> str:
+def model_card(
+    run: Path, name: str, codec: Codec, step: int, licence: str = "", files: str = "", before: str = ""
+) -> str:
     """Return what a model is, how it was trained and how it does on its held-out pictures, as Markdown.
 
-    ``files`` is a table of what its files are worth, if they have been measured.
+    ``files`` is a table of what its files are worth, if they have been measured. ``before`` is the card of the model of
+    which only the decoder has been trained further, if so.
     """
     config = json.loads((run / CONFIG).read_text())
     parts = ((part, sum(p.numel() for p in module.parameters())) for part, module in codec.named_children())
@@ -29,7 +32,7 @@ Loss: bpp + lambda 255^2 MSE (RGB), lambda from {codec.profile.lambda_min} (qual
 (quality 100). {origin}Licence: {licence or "not given"}.
 
 {_files(files)}{_held_out(run / VALIDATION)}
-"""
+{_before(before)}"""
 
 
 def tuned_card(card: str, run: Path, tune: str, step: int, files: str = "") -> str:
@@ -44,6 +47,11 @@ def tuned_card(card: str, run: Path, tune: str, step: int, files: str = "") -> s
 prior and decoder; averaged weights.
 
 {_files(files)}"""
+
+
+def _before(card: str) -> str:
+    text = card.partition("\n")[2].strip()  # without its title
+    return f"\n## Before the decoder was trained alone\n\n{text}\n" if card else ""
 
 
 def _files(table: str) -> str:

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from finola_codec.errors import ConfigError, ModelError
 from finola_codec.nn.model import Codec, build
+from finola_codec.nn.parts import train_decoder_only, train_tuned_only
 from finola_codec.nn.tile import TileEncoder
-from finola_codec.nn.tune import train_tuned_only
 from finola_codec.profiles import from_dict
 from finola_codec.runtime.manifest import DEFAULT_TUNE
 from finola_codec.runtime.model import load_model
 from finola_codec.training import loop
+from finola_codec.training.coder import Coder
 from finola_codec.training.config import MS_SSIM_CROP, TrainConfig
 from finola_codec.training.data import Pictures, generators
 from finola_codec.training.files import COUNT, METRIC_OF, SIDE, Checked, HeldOut
@@ -37,6 +38,7 @@ class Compression:
 
     def __init__(self, config: TrainConfig, pictures: Pictures) -> None:
         self.config, self.pictures = config, pictures
+        self._coder = Coder(load_model(config.origin)) if config.part == "decoder" else None
 
     def measure(self, model: nn.Module, average: nn.Module, x: Tensor, drawn: Tensor) -> Measured:
         """Code crops (N, 3, H, W) at quality positions ``drawn`` (N,)."""
@@ -61,7 +63,10 @@ class Compression:
         return rows
 
     def _coded(self, model: nn.Module, x: Tensor, position: Tensor) -> RateDistortion:
-        return rate_distortion(model(x, position), x, position, self.config.profile, self.config.tune)
+        coded = None
+        if self._coder:
+            coded, position = self._coder(x, position)
+        return rate_distortion(model(x, position, coded), x, position, self.config.profile, self.config.tune)
 
     def check_files(self, model: nn.Module) -> Checked | None:
         """Encode and decode held-out pictures, where there are any."""
@@ -92,10 +97,12 @@ def start(
     A profile may have more residual blocks than ``init``: they start as the identity. ``trunk`` is a Mobile-Former
     whose weights a new run's encoder starts from. Raises :class:`ConfigError` as :func:`loop.start` does, and where
     the profile is not that of ``init``, has no place for ``trunk``, or nothing to tune for another metric, and where a
-    tuned run has no ``init``.
+    run that trains a part of a model has none.
     """
     if config.tune != DEFAULT_TUNE and init is None and not resume:
         raise ConfigError(f"tune={config.tune} trains a part of a model's encoder: name the model with --from")
+    if config.part == "decoder" and not config.origin:
+        raise ConfigError("part=decoder trains the decoder of a model: name the model with --from")
 
     def built() -> Codec:
         codec = build(config.profile)
@@ -108,6 +115,8 @@ def start(
                 _start_trunk(codec, trunk)
         if config.tune != DEFAULT_TUNE:
             train_tuned_only(codec)
+        elif config.part == "decoder":
+            train_decoder_only(codec)
         return codec
 
     return loop.start(config, run, pictures, Compression(config, pictures), built, resume, fabric)

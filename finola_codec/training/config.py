@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from finola_codec.errors import ConfigError
 from finola_codec.fields import build
@@ -88,13 +88,15 @@ class TrainConfig(RunConfig):
     profile: Profile = field(default=FINOLA_BASE)
     origin: str = ""  # the model that the run starts from and is compared with, by name or folder
     tune: Tune = "psnr"  # with another metric, only that metric's part of the encoder is trained
+    part: Literal["all", "decoder"] = "all"  # the decoder alone is trained on crops as ``origin`` really codes them
 
-    architecture: ClassVar[tuple[str, ...]] = ("profile", "tune")
+    architecture: ClassVar[tuple[str, ...]] = ("profile", "tune", "part")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check("crop", self.crop % self.profile.block == 0, f"a multiple of the block, {self.profile.block}")
         if self.tune != DEFAULT_TUNE:
+            self._check("part", self.part == "all", "all where tune is not psnr")
             self._check("crop", self.crop >= MS_SSIM_CROP, f"at least {MS_SSIM_CROP} for MS-SSIM")
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import itertools
 import shutil
 import signal
@@ -21,17 +22,23 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from finola_codec import Model, decode, encode, load_model
+from finola_codec import Model, decode, encode, fingerprint, info, load_model, quality
 from finola_codec.cli import main
+from finola_codec.entropy import fixed
 from finola_codec.errors import ConfigError, TrainingError
+from finola_codec.nn.export import TRAINING
+from finola_codec.nn.model import Codec
 from finola_codec.nn.restore import restore
 from finola_codec.profiles import FINOLA_TINY
+from finola_codec.runtime.manifest import DECODER, DECODER_GRID
 from finola_codec.training import loop
 from finola_codec.training.cache import build_cache, ensure_cache
 from finola_codec.training.codec import start
+from finola_codec.training.coder import Coder
 from finola_codec.training.config import MS_SSIM_CROP, TrainConfig, load_config
 from finola_codec.training.data import Pictures, generators
 from finola_codec.training.files import HeldOut
+from finola_codec.training.loop import Trainer
 from finola_codec.training.pack import pack
 from finola_codec.training.resident import ResidentPictures
 
@@ -206,6 +213,12 @@ def test_the_schedule_fits_the_minutes(pictures: Pictures, tmp_path: Path, monke
     assert float(rows[-1]["lr"]) < 0.5 * float(rows[0]["lr"])
 
 
+def moved(trainer: Trainer, before: Codec) -> set[str]:
+    """The names of the parameters that training has changed."""
+    now = trainer.model.module.named_parameters()
+    return {name for name, value in now if not torch.equal(value, before.get_parameter(name))}
+
+
 def test_a_tuned_run_trains_its_part_of_the_encoder_alone(
     pictures: Pictures, tiny_model: Model, tmp_path: Path
 ) -> None:
@@ -214,16 +227,37 @@ def test_a_tuned_run_trains_its_part_of_the_encoder_alone(
     trainer = start(config, tmp_path / "run", pictures, init=restore(tiny_model.folder))
     trainer.train()
     own = {id(p) for part in trainer.model.module.tuned() for p in part.parameters()}
-    moved = {
-        name: not torch.equal(value, before.get_parameter(name))
-        for name, value in trainer.model.module.named_parameters()
-    }
     tuned = {name for name, value in trainer.model.module.named_parameters() if id(value) in own}
-    assert {name for name, has_moved in moved.items() if has_moved} == tuned
+    assert moved(trainer, before) == tuned
     with pytest.raises(ConfigError, match="tune=ssim trains a part of a model's encoder: name the model with --from"):
         start(config, tmp_path / "other", pictures)
     with pytest.raises(ConfigError, match="crop is 64; it must be at least 176 for MS-SSIM"):
         replace(config, crop=64)
+
+
+def test_a_run_of_the_decoder_trains_it_alone(pictures: Pictures, tiny_model: Model, tmp_path: Path) -> None:
+    before = restore(tiny_model.folder)
+    config = replace(CONFIG, part="decoder", origin=str(tiny_model.folder), steps=2, validate_every=2, warmup=0.0)
+    trainer = start(config, tmp_path / "run", pictures, init=restore(tiny_model.folder))
+    trainer.train()
+    parts = {name.partition(".")[0] for name in moved(trainer, before)}
+    assert parts == {"decoder"}
+    assert torch.equal(trainer.model.module.decoder.lapped.weight, before.get_parameter("decoder.lapped.weight"))
+    with pytest.raises(ConfigError, match="part=decoder trains the decoder of a model: name the model with --from"):
+        start(replace(config, origin=""), tmp_path / "other", pictures)
+    with pytest.raises(ConfigError, match="part is decoder; it must be all where tune is not psnr"):
+        replace(config, tune="ssim", crop=MS_SSIM_CROP)
+
+
+def test_crops_are_coded_as_encoding_codes_them(pictures: Pictures, tiny_model: Model) -> None:
+    x = pictures.held_out_crops(64)
+    coded, position = Coder(tiny_model)(x, torch.tensor([0.3001]))
+    assert position.tolist() == pytest.approx([quality.position(31)])
+    data = encode(Image.fromarray(pictures.held_out_samples(1, 64)[0]), 31, model=tiny_model, layer="off")
+    chunks = info(data).chunks
+    assert coded.bits.tolist() == [8 * (chunks["hyper vectors"] + chunks["vectors"])]
+    given = coded.y[0].permute(1, 2, 0).numpy() * fixed.ONE
+    assert hashlib.sha256(given.astype("<i4").tobytes()).hexdigest() == fingerprint(data, model=tiny_model)
 
 
 def test_configuration_files(tmp_path: Path) -> None:
@@ -367,6 +401,26 @@ def test_train_and_export_commands(data: Path, tmp_path: Path) -> None:
         assert part in card
     picture = Image.fromarray(skimage.data.coffee()[:64, :80])
     assert decode(encode(picture, model=model), model=model).size == (80, 64)
+
+
+@pytest.mark.slow
+def test_a_new_decoder_leaves_encoders_and_prior_as_they_were(data: Path, tiny_model: Model, tmp_path: Path) -> None:
+    model, run = tmp_path / "my", tmp_path / "run"
+    started = ["train", str(data), "--out", str(run), "--from", str(tiny_model.folder), "--set", "part=decoder"]
+    done = CliRunner().invoke(main, [*started, "--set", "crop=64", "--set", "batch=2", "--steps", "2"])
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(main, ["export", str(run), str(model), "--licence", "CC0-1.0"])
+    assert done.exit_code == 0, done.output
+    old, new = tiny_model, load_model(model)
+    changed = {f.name for f in model.iterdir() if f.read_bytes() != (old.folder / f.name).read_bytes()}
+    assert changed == {DECODER, DECODER_GRID, TRAINING, "MODEL_CARD.md", "model.json"}
+    card = (model / "MODEL_CARD.md").read_text()
+    for part in ("# my", "2 training steps", "Licence: CC0-1.0", "## Before the decoder was trained alone"):
+        assert part in card
+    picture = Image.fromarray(skimage.data.coffee()[:64, :80])
+    before, after = (encode(picture, effort=1, model=which) for which in (old, new))
+    assert fingerprint(before, model=old) == fingerprint(after, model=new)
+    assert not np.array_equal(decode(before, model=old), decode(after, model=new))
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Encoders for other metrics, in front of the same decoder."""
+"""Parts that are trained alone: encoders for other metrics, in front of the same decoder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from finola_codec import Model, decode, encode, load_model
 from finola_codec.errors import ConfigError, ModelError
 from finola_codec.nn.live import LiveModel
 from finola_codec.nn.model import Codec
+from finola_codec.nn.parts import add_tuned, train_tuned_only
 from finola_codec.nn.restore import restore
-from finola_codec.nn.tune import add_tuned, train_tuned_only
 from finola_codec.runtime.manifest import encoding_hash
 
 
@@ -76,7 +76,7 @@ def test_another_decoder_is_refused(tiny_model: Model, tmp_path: Path) -> None:
     codec = restore(folder)
     with torch.no_grad():
         codec.decoder.get_parameter("stage.blocks.0.mix.weight").mul_(1.1)
-    with pytest.raises(ModelError, match=r"model: is not the model that the run was tuned from: decoder\.stage"):
+    with pytest.raises(ModelError, match=r"model: is not the model that the run started from: decoder\.stage"):
         add_tuned(codec, folder, "ssim")
     assert load_model(folder).tunes == ("psnr",)
 
