@@ -23,6 +23,7 @@ def model_card(
     parts = ((part, sum(p.numel() for p in module.parameters())) for part, module in codec.named_children())
     sizes = ", ".join(f"{part} {count / 1e6:.2f} M" for part, count in parts)
     origin = f"It continues {config['origin']}. " if config.get("origin") else ""
+    origin += "Only its decoder was trained, on crops as that model really codes them. " if before else ""
     return f"""# {name}
 
 A finola-codec model: profile `{codec.profile.name}`, {step} training steps of {config["batch"]} crops of
@@ -31,7 +32,7 @@ A finola-codec model: profile `{codec.profile.name}`, {step} training steps of {
 Loss: bpp + lambda 255^2 MSE (RGB), lambda from {codec.profile.lambda_min} (quality 1) to {codec.profile.lambda_max}
 (quality 100). {origin}Licence: {licence or "not given"}.
 
-{_files(files)}{_held_out(run / VALIDATION)}
+{_files(files)}{_held_out(run / VALIDATION, "real" if before else "estimated")}
 {_before(before)}"""
 
 
@@ -58,7 +59,7 @@ def _files(table: str) -> str:
     return f"Real files of held-out pictures, mean of per-picture values:\n\n{table}\n\n" if table else ""
 
 
-def _held_out(path: Path) -> str:
+def _held_out(path: Path, bits: str) -> str:
     rows = list(csv.DictReader(path.open())) if path.exists() else []
     if not rows:
         return "There is no record of its performance on held-out pictures."
@@ -67,7 +68,5 @@ def _held_out(path: Path) -> str:
         f"| {r['kind']} | {1 + 99 * float(r['position']):.0f} | {float(r['bpp']):.3f} | {float(r['psnr']):.2f} |"
         for r in last
     ]
-    table = "\n".join(
-        ["| pictures | quality | bit/pixel (estimated) | PSNR, dB |", "| --- | --- | --- | --- |", *lines]
-    )
+    table = "\n".join([f"| pictures | quality | bit/pixel ({bits}) | PSNR, dB |", "| --- | --- | --- | --- |", *lines])
     return f"On held-out training pictures, at step {rows[-1]['step']}:\n\n{table}"
