@@ -83,9 +83,11 @@ def _write(run: Path, folder: Path, cache: Path, config: TrainConfig, licence: s
             else:
                 click.echo(f"{cache}: no pictures; the frequency tables are those that training assumed", err=True)
         base = [] if name == DEFAULT_MODEL else [load_model()]
-        if table := _compared(model, base, pictures):
+        table = _compared(model, base, pictures)
+        if table:
             click.echo(table)
-        (draft / CARD).write_text(model_card(run, name, codec, step, licence, table, before))
+        if table or before:
+            (draft / CARD).write_text(model_card(run, name, codec, step, licence, table, before))
     if old and old.id != model.id:
         click.echo(f"{folder}: files written with the model {old.id.hex()} no longer decode with it", err=True)
     click.echo(f"{folder}: {model.name} {model.id.hex()}, {step} training steps")

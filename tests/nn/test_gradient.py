@@ -76,7 +76,8 @@ def test_openvino_gives_the_gradient(file: str) -> None:
         open_graph(model.folder / file, device, 0, exact)(given, anchors)
         for device, exact in (("cpu", True), ("auto", True), ("openvino", False))
     )
-    assert np.allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    # A ReLU whose input is all but zero may be on in one and off in the other (5e-4); a confused matrix costs 8 %.
+    assert np.linalg.norm(found - expected) < 0.002 * np.linalg.norm(expected)
     assert np.linalg.norm(coarse - expected) < 0.1 * np.linalg.norm(expected)  # bfloat16, where the CPU has it
 
 
