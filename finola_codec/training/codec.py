@@ -17,7 +17,7 @@ from finola_codec.profiles import from_dict
 from finola_codec.runtime.manifest import DEFAULT_TUNE
 from finola_codec.runtime.model import load_model
 from finola_codec.training import loop
-from finola_codec.training.coder import Coder
+from finola_codec.training.coder import code_crops
 from finola_codec.training.config import MS_SSIM_CROP, TrainConfig
 from finola_codec.training.data import Pictures, generators
 from finola_codec.training.files import COUNT, METRIC_OF, SIDE, Checked, HeldOut
@@ -38,7 +38,7 @@ class Compression:
 
     def __init__(self, config: TrainConfig, pictures: Pictures) -> None:
         self.config, self.pictures = config, pictures
-        self._coder = Coder(load_model(config.origin)) if config.part == "decoder" else None
+        self._coder = load_model(config.origin) if config.part == "decoder" else None
 
     def measure(self, model: nn.Module, average: nn.Module, x: Tensor, drawn: Tensor) -> Measured:
         """Code crops (N, 3, H, W) at quality positions ``drawn`` (N,)."""
@@ -65,7 +65,7 @@ class Compression:
     def _coded(self, model: nn.Module, x: Tensor, position: Tensor) -> RateDistortion:
         coded = None
         if self._coder:
-            coded, position = self._coder(x, position)
+            coded, position = code_crops(self._coder, x, position)
         return rate_distortion(model(x, position, coded), x, position, self.config.profile, self.config.tune)
 
     def check_files(self, model: nn.Module) -> Checked | None:

@@ -71,14 +71,18 @@ def test_openvino_gives_the_gradient(file: str) -> None:
     model = load_model("finola-base", device="cpu")
     rng, anchors = np.random.default_rng(0), mix(60, model.profile.anchors)
     channels = {GRADIENT: 384 + 192 + 3 * 16**2, GRADIENT_GRID: 384 + 192}[file]
-    given = rng.uniform(-0.5, 0.5, (6, 7, channels)).astype(np.float32)
-    expected, found, coarse = (
-        open_graph(model.folder / file, device, 0, exact)(given, anchors)
+    opened = [
+        open_graph(model.folder / file, device, 0, exact)
         for device, exact in (("cpu", True), ("auto", True), ("openvino", False))
-    )
-    # A ReLU whose input is all but zero may be on in one and off in the other (5e-4); a confused matrix costs 8 %.
-    assert np.linalg.norm(found - expected) < 0.002 * np.linalg.norm(expected)
-    assert np.linalg.norm(coarse - expected) < 0.1 * np.linalg.norm(expected)  # bfloat16, where the CPU has it
+    ]
+    largest = []
+    for _ in range(3):
+        given = rng.uniform(-0.5, 0.5, (6, 7, channels)).astype(np.float32)
+        expected, found, coarse = (graph(given, anchors) for graph in opened)
+        largest.append(np.abs(found - expected).max() / np.abs(expected).max())
+        assert np.linalg.norm(coarse - expected) < 0.1 * np.linalg.norm(expected)  # bfloat16, where the CPU has it
+    # In one of the three a ReLU whose input is all but zero may be on here and off there; a confused matrix is in all.
+    assert np.median(largest) < 1e-4
 
 
 def test_gradient_has_the_weights_of_the_decoder(tiny_model: Model) -> None:

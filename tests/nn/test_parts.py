@@ -14,7 +14,7 @@ from finola_codec import Model, decode, encode, load_model
 from finola_codec.errors import ConfigError, ModelError
 from finola_codec.nn.live import LiveModel
 from finola_codec.nn.model import Codec
-from finola_codec.nn.parts import add_tuned, train_tuned_only
+from finola_codec.nn.parts import add_tuned, replace_decoder, train_tuned_only
 from finola_codec.nn.restore import restore
 from finola_codec.runtime.manifest import encoding_hash
 
@@ -79,6 +79,20 @@ def test_another_decoder_is_refused(tiny_model: Model, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"model: is not the model that the run started from: decoder\.stage"):
         add_tuned(codec, folder, "ssim")
     assert load_model(folder).tunes == ("psnr",)
+
+
+@pytest.mark.parametrize("name", ["encoder.head.weight", "decoder.lapped.weight"])
+def test_a_decoder_comes_with_the_encoder_and_the_shortcut_it_learned_from(
+    tiny_model: Model, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model.folder, folder)
+    codec = restore(folder)
+    with torch.no_grad():
+        codec.get_parameter(name).mul_(1.1)
+    with pytest.raises(ModelError, match=rf"model: is not the model that the run started from: {name} differs"):
+        replace_decoder(codec, folder, "other", "")
+    assert load_model(folder).id == tiny_model.id
 
 
 def test_what_cannot_be_tuned_says_so(tiny_model: Model, tuned: Model, tiny_tile_codec: Codec) -> None:
