@@ -25,6 +25,7 @@ from finola_codec.journal import Line
 from finola_codec.parallel import Engine
 
 STREAM = "-"
+STATUS_WIDTH = 60  # characters: more than any status has
 WORTH_PROCESSES = 8  # files; for fewer, starting processes takes longer than they save
 T = TypeVar("T")
 
@@ -119,9 +120,8 @@ def _run_one(source: str, target: str, work: Work, how: How) -> None:
     if source != STREAM and Path(source).is_dir():
         raise FinolaError(f"{source}: is a folder; name a file, or give --out-dir")
     file = io.BytesIO(read(source)) if source == STREAM else Path(source)
-    if sys.stderr.isatty() or how.verbose:
-        logging.basicConfig(format="finola-codec: %(message)s", level=logging.INFO)  # what a search has tried
-    result = work(file, name_of(source), how.threads)
+    with _status():
+        result = work(file, name_of(source), how.threads)
     write(target, result.data, how.force)
     for note in result.notes:
         click.echo(f"finola-codec: {note}", err=True)
@@ -129,6 +129,26 @@ def _run_one(source: str, target: str, work: Work, how: How) -> None:
         click.echo(f"{name_of(source)} -> {target}: {len(result.data):,} bytes", err=True)
     if result.missing:
         raise IncompleteError("; ".join(result.missing))
+
+
+@contextlib.contextmanager
+def _status() -> Iterator[None]:
+    """On a terminal, show how far a search or a refinement is, in one line that is empty again afterwards."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    logger, handler = logging.getLogger("finola_codec"), logging.StreamHandler()
+    handler.terminator = ""
+    handler.setFormatter(logging.Formatter(f"\r%(message)-{STATUS_WIDTH}s"))
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+        click.echo("\r" + " " * STATUS_WIDTH + "\r", nl=False, err=True)
 
 
 def check_apart(source: str, target: str) -> None:

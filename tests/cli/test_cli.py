@@ -186,6 +186,23 @@ def test_a_terminal_is_not_filled_with_bytes(shell: Shell, png: Path) -> None:
     assert (done.returncode, done.stderr.count(b"standard output is a terminal")) == (2, 1)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="terminals are those of POSIX")
+def test_a_terminal_shows_how_far_encoding_is(shell: Shell, png: Path, tmp_path: Path) -> None:
+    import pty
+
+    master, terminal = pty.openpty()
+    command = [sys.executable, "-m", "finola_codec", "encode", str(png), str(tmp_path / "a.fin"), *shell.model]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=terminal, timeout=60)
+    os.close(terminal)
+    shown = os.read(master, 10_000).decode().split("\r")
+    os.close(master)
+    assert done.returncode == 0
+    assert [line.split(":")[0] for line in shown[1:4]] == [f"iteration {i} of 3" for i in (1, 2, 3)]
+    assert not "".join(shown[4:]).strip()  # what was shown is gone
+    assert len({len(line) for line in shown[1:5]}) == 1
+    assert b"iteration" not in shell("encode", png, tmp_path / "a.fin", "--force", "-v").stderr  # not a terminal
+
+
 def test_one_bad_file_among_many(shell: Shell, png: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"\x89PNG not really")
