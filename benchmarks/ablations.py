@@ -1,9 +1,9 @@
 """What FINOLA itself brings to finola-base: the same codec with convolutions of equal cost in its place.
 
-    python benchmarks/ablations.py CACHE OUT MINUTES
+    python benchmarks/ablations.py CACHE OUT STEPS
 
-trains three codecs from the KLT, each for so many minutes of an otherwise idle machine, on the same crops in the
-same order: as it is, with sub-pixel convolutions in the decoder, and with them in the prior. Prints the held-out loss.
+trains codecs from the KLT, each for so many steps on the same crops in the same order, and prints their held-out loss:
+as it is; with matrices that start as shifts of slots instead of small and random; with sub-pixel convolutions.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finola_codec.nn.finola import Finola
+from finola_codec.nn.tile import TileFinola
 from finola_codec.profiles import FINOLA_BASE
 from finola_codec.training.codec import PHOTOGRAPHS, start
 from finola_codec.training.config import TrainConfig
@@ -40,17 +42,32 @@ class SubPixel(nn.Module):
         return cells.permute(0, 1, 3, 2, 4, 5).reshape(len(z), height, width, -1)
 
 
+class Shifted(Finola):
+    """FINOLA as finola-256 has it: each cell starts by reading its own slot of the vector, of which there are 4 x 4."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        unmoved = torch.eye(channels)
+        slots = unmoved.unflatten(0, (PATCH, PATCH, -1))
+        for matrix, by, axis in ((self.right, -1, 1), (self.left, 1, 1), (self.down, -1, 0), (self.up, 1, 0)):
+            matrix.data = slots.roll(by, axis).flatten(0, 2) - unmoved
+
+    forward = TileFinola.forward  # type: ignore[assignment]  # of normalised vectors, which a shift leaves so
+
+
 VARIANTS = {
     "FINOLA in decoder and prior": (Finola, Finola),
+    "the decoder's starts as shifts": (Shifted, Finola),
+    "both start as shifts": (Shifted, Shifted),
     "sub-pixel convolutions in the decoder": (SubPixel, Finola),
     "a sub-pixel hyper-decoder in the prior": (Finola, SubPixel),
 }
 
 
-def main(cache: Path, out: Path, minutes: float) -> None:
+def main(cache: Path, out: Path, steps: int) -> None:
     """Train and compare."""
-    config = TrainConfig(FINOLA_BASE, minutes=minutes, cooldown=0.5, crop=192, lr=7e-4, ema=0.99)
-    print("| growth | steps | held-out loss | bit/pixel and PSNR at quality 50 |\n| --- | --- | --- | --- |")
+    config = TrainConfig(profile=FINOLA_BASE, steps=steps, cooldown=0.5, crop=192, lr=7e-4, ema=0.99)
+    print("| growth | held-out loss | bit/pixel and PSNR at quality 50 |\n| --- | --- | --- |")
     for name, (decoder, prior) in VARIANTS.items():
         with (
             mock.patch("finola_codec.nn.decoder.Finola", decoder),
@@ -61,8 +78,8 @@ def main(cache: Path, out: Path, minutes: float) -> None:
             rows = [row for row in trainer.validate() if row["kind"] == PHOTOGRAPHS]
         loss = sum(row["loss"] for row in rows) / len(rows)
         middle = rows[len(rows) // 2]
-        print(f"| {name} | {trainer.step} | {loss:.3f} | {middle['bpp']:.3f}, {middle['psnr']:.2f} dB |", flush=True)
+        print(f"| {name} | {loss:.3f} | {middle['bpp']:.3f}, {middle['psnr']:.2f} dB |", flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
