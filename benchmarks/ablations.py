@@ -37,9 +37,9 @@ class SubPixel(nn.Module):
         self.second = nn.Linear(hidden, 4 * channels)
 
     def forward(self, z: Tensor, height: int, width: int) -> Tensor:
-        quarters = F.relu(self.first(z)).unflatten(-1, (2, 2, -1))
-        cells = self.second(quarters).unflatten(-1, (2, 2, -1))  # (N, 2, 2, 2, 2, C)
-        return cells.permute(0, 1, 3, 2, 4, 5).reshape(len(z), height, width, -1)
+        quarters = F.relu(self.first(z)).unflatten(-1, (2, 2, -1))  # (N, h, w, 2, 2, hidden)
+        cells = self.second(quarters).unflatten(-1, (2, 2, -1))  # (N, h, w, 2, 2, 2, 2, C)
+        return cells.permute(0, 1, 3, 5, 2, 4, 6, 7).flatten(1, 3).flatten(2, 4)  # (N, 4 h, 4 w, C)
 
 
 class Shifted(Finola):
