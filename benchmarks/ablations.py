@@ -16,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from finola_codec.entropy.hyperprior import DIRECTIONS
 from finola_codec.nn.finola import Finola
 from finola_codec.nn.tile import TileFinola
-from finola_codec.profiles import FINOLA_BASE
+from finola_codec.profiles import FINOLA_BASE, TileProfile
 from finola_codec.training.codec import PHOTOGRAPHS, start
 from finola_codec.training.config import TrainConfig
 from finola_codec.training.data import Pictures
@@ -43,22 +44,27 @@ class SubPixel(nn.Module):
 
 
 class Shifted(Finola):
-    """FINOLA as finola-256 has it: each cell starts by reading its own slot of the vector, of which there are 4 x 4."""
+    """FINOLA that starts as finola-256's does: each cell reads its own slot of the vector, of which there are 4 x 4."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
-        unmoved = torch.eye(channels)
-        slots = unmoved.unflatten(0, (PATCH, PATCH, -1))
-        for matrix, by, axis in ((self.right, -1, 1), (self.left, 1, 1), (self.down, -1, 0), (self.up, 1, 0)):
-            matrix.data = slots.roll(by, axis).flatten(0, 2) - unmoved
+        with torch.random.fork_rng([]), torch.no_grad():  # the layers after it start as they do after FINOLA
+            shifts = TileFinola(TileProfile("shifts", block=16 * PATCH, channels=channels))
+            for direction in DIRECTIONS:
+                getattr(self, direction).copy_(getattr(shifts, direction)(torch.eye(channels)).T)
 
-    forward = TileFinola.forward  # type: ignore[assignment]  # of normalised vectors, which a shift leaves so
+
+class Normalised(Shifted):
+    """The same on normalised vectors, which a shift leaves as they are."""
+
+    forward = TileFinola.forward
 
 
 VARIANTS = {
     "FINOLA in decoder and prior": (Finola, Finola),
+    "the decoder's starts as shifts, on normalised vectors": (Normalised, Finola),
     "the decoder's starts as shifts": (Shifted, Finola),
-    "both start as shifts": (Shifted, Shifted),
+    "both start as shifts, on normalised vectors": (Normalised, Normalised),
     "sub-pixel convolutions in the decoder": (SubPixel, Finola),
     "a sub-pixel hyper-decoder in the prior": (Finola, SubPixel),
 }
@@ -66,7 +72,7 @@ VARIANTS = {
 
 def main(cache: Path, out: Path, steps: int) -> None:
     """Train and compare."""
-    config = TrainConfig(profile=FINOLA_BASE, steps=steps, cooldown=0.5, crop=192, lr=7e-4, ema=0.99)
+    config = TrainConfig(FINOLA_BASE, steps=steps, cooldown=0.5, crop=192, lr=7e-4, ema=0.99)
     print("| growth | held-out loss | bit/pixel and PSNR at quality 50 |\n| --- | --- | --- |")
     for name, (decoder, prior) in VARIANTS.items():
         with (

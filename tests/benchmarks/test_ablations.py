@@ -29,6 +29,6 @@ def test_shifts_give_each_cell_its_slot() -> None:
     torch.manual_seed(0)
     seed = normalise(torch.randn(1, 1, 1, 32))
     slots = seed.view(4, 4, 2)
-    grown = ABLATIONS["Shifted"](32)(seed, 4, 4).view(4, 4, 4, 4, 2)  # row, column, and the slots there
+    grown = ABLATIONS["Normalised"](32)(seed, 4, 4).view(4, 4, 4, 4, 2)  # row, column, and the slots there
     where = (4 - 1) // 2  # the vector stands in this row and column
     assert torch.allclose(grown[:, :, where, where], slots, atol=0.02)  # a norm adds a little to the variance
