@@ -285,10 +285,11 @@ def payloads(
     What is ``free`` (h, w) need not be coded. The bits of each C-vector are added to ``bits`` (h, w), if it is given.
     """
     y = model.pixels.analyse(pixels, quality, tune)
+    z = model.pixels.hyper(y, quality)
     price = _price(model, pixels, quality, tune) if effort else None
     if effort in REFINEMENTS and model.refines and tune == DEFAULT_TUNE:
-        price = refine(model, pixels, y, quality, REFINEMENTS[effort], free)
-    z = model.pixels.hyper(y, quality)
+        assert z is not None
+        price = refine(model, pixels, y, z, quality, REFINEMENTS[effort], free)
     in_place = y.view(np.int32)  # large pictures would not fit twice
     return model.prior.encode(y, z, quality, price, free, out=in_place, bits=bits)
 

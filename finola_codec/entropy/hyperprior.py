@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finola_codec.entropy import fixed, repeats
+from finola_codec.entropy.adjoint import Differentiable
 from finola_codec.entropy.arithmetic import IntegerArithmetic
 from finola_codec.entropy.coder import MAX_RESIDUAL, Models, Reader, Writer
 from finola_codec.entropy.exact import Floats, Mask, Payloads, Price
@@ -18,6 +19,7 @@ from finola_codec.entropy.repeats import Cells
 from finola_codec.entropy.scales import BINS, BINS_PER_OCTAVE, LOG2_MIN
 from finola_codec.entropy.tables import Tables
 from finola_codec.errors import ModelError
+from finola_codec.quality import mix
 
 DIRECTIONS = ("right", "left", "down", "up")
 PART_SITES = 2**13  # positions that are coded together; part of the format, it bounds the memory of both sides
@@ -138,6 +140,34 @@ class ExactHyperprior:
 
         self._traverse(features, np.empty(y.shape, np.int32), quality, np.zeros(grid[0] * grid[1], bool), note)
         return counts
+
+    def add_context(self, gradient: Floats, y: Integers, z: Floats, quality: int, bit: float, damping: float) -> None:
+        """Add to a gradient (h, w, C) by decoded C-vectors ``y`` what comes by way of those that have them as context.
+
+        If all residuals stay as they are, a decoded value moves the means of later ones, which are then decoded to
+        something else, and their scales, so that they take other bits. ``bit`` is what a bit counts in the function
+        whose gradient is given. With a ``damping`` below one, the further away, the less it counts.
+        """
+        grid, values, by_value = y.shape[:2], y.reshape(-1, y.shape[2]), gradient.reshape(-1, y.shape[2])
+        z_int = nearest(z.reshape(-1, z.shape[2]) * ONE / self._hyper_step(quality))
+        features, phases = self._grow(z_int * self._hyper_step(quality), grid), _phases(*grid)
+        for step in reversed([step for step in self.spec.coding_steps() if step.known]):
+            size = self._arrays["step"][quality - 1, step.start : step.stop]
+            for part in _slices(len(phases[step.phase]), SITES_AT_ONCE):
+                sites = phases[step.phase][part]
+                ops = Differentiable(self.spec, self._arrays, mix(quality, self.spec.anchors), sites, gradient, damping)
+                mean, scale = mean_and_scale(ops, step, features, y)
+                residual = np.rint((values[sites, step.start : step.stop] - mean.values * ONE) / size).astype(np.int32)
+                mean.gradient += by_value[sites, step.start : step.stop]
+                bins = self._bins(np.multiply(scale.values, ONE, dtype=np.float64), step, quality)
+                scale.gradient += bit * self._bits_by_scale(residual, bins.astype(np.uint8))
+                ops.back()
+
+    def _bits_by_scale(self, residual: Integers, bins: Bins) -> Floats:
+        """The derivative of what residuals cost by log2 of their scale, from the tables of the bins around theirs."""
+        below, above = np.maximum(bins, 1) - np.uint8(1), np.minimum(bins, BINS - 2) + np.uint8(1)
+        rise = self._tables.bits(residual, above) - self._tables.bits(residual, below)
+        return rise * BINS_PER_OCTAVE / (above - below)
 
     def decode(self, hyper: bytes, vectors: bytes, grid: tuple[int, int], quality: int) -> Integers:
         """Return the C-vectors (h, w, C) as integers with ACTIVATION_BITS fractional bits.
@@ -292,15 +322,18 @@ class ExactHyperprior:
         """Means (sites, channels of the coding step) and scale bins of what the coding step codes."""
         means = np.empty((len(sites), step.stop - step.start), np.int32)
         bins = np.empty(means.shape, np.uint8)
-        log2_of_first_bin = self._arrays["log2_step"][quality - 1, step.start : step.stop] + _LOG2_MIN
         for part in _slices(len(sites), SITES_AT_ONCE):
             ops = IntegerArithmetic(self._arrays, sites[part], quality, self.spec)
-            means[part], index = mean_and_scale(ops, step, features, known)
-            index -= log2_of_first_bin
-            index *= BINS_PER_OCTAVE / ONE
-            np.rint(index, out=index)
-            bins[part] = np.clip(index, 0, BINS - 1, out=index)
+            means[part], scales = mean_and_scale(ops, step, features, known)
+            bins[part] = self._bins(scales, step, quality)
         return means, bins
+
+    def _bins(self, log2_scales: Array, step: CodingStep, quality: int) -> Array:
+        """Bins (sites, channels of the coding step) of log2 of scales in natural units, which are overwritten."""
+        log2_scales -= self._arrays["log2_step"][quality - 1, step.start : step.stop] + _LOG2_MIN
+        log2_scales *= BINS_PER_OCTAVE / ONE
+        np.rint(log2_scales, out=log2_scales)
+        return np.clip(log2_scales, 0, BINS - 1, out=log2_scales)
 
 
 def _floats(array: NDArray[np.integer]) -> Array:

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finola_codec.entropy.fixed import to_real
+from finola_codec.entropy.hyperprior import ExactHyperprior
 from finola_codec.runtime.model import Model
 
 FIRST_RATE, LAST_RATE = 0.3, 0.05  # how much of the way to its aim a vector goes; falls geometrically
-CURVATURE = 0.6  # the curvature of half the squared pixel error, relative to that of the linear shortcut alone
-PRICE = 0.55  # an error of a refined vector costs this part of the usual price, because others make up for some of it
+CURVATURE = 0.57  # the curvature of half the squared pixel error, relative to that of the linear shortcut alone
+DAMPING = 0.6  # what a vector does to those that have it as context counts this much, for they are refined as well
+PRICE = 0.37  # an error of a refined vector costs this part of the usual price, for others make up for some of it
 
 Floats = NDArray[np.float32]
 
@@ -23,31 +25,38 @@ def refine(
     model: Model,
     pixels: NDArray[np.uint8],
     y: Floats,
+    z: Floats,
     quality: int,
     iterations: int,
     free: NDArray[np.bool_] | None = None,
 ) -> float:
     """Lower bits + lambda 255^2 MSE of a picture by ``iterations`` of proximal gradient descent on its C-vectors.
 
-    ``pixels`` are (H, W, 3). Their vectors ``y`` (h, w, C), as the encoder gives them, are changed in place; what is
-    ``free`` (h, w) need not be coded. Returns the price of an error to code the vectors with.
+    ``pixels`` are (H, W, 3). Their vectors ``y`` (h, w, C), as the encoder gives them, are changed in place, and their
+    hyper vectors ``z`` stay as they are. What is ``free`` (h, w) need not be coded. Returns the price of an error to
+    code the vectors with.
 
     An iteration codes the vectors in earnest, rate-distortion optimised, which is the proximal step for the bits. With
     the gradient g of half the pixels' squared error at the decoded vectors q, and its curvature c, a decoder that
-    were linear would want q - g / c decoded, and the vectors go a part of the way there. Where that has not helped
-    by the last iteration, they are as before in the end; what the last step brings is not measured.
+    were linear would want q - g / c decoded, and the vectors go a part of the way there. The gradient has in it that
+    vectors are the context of others. Where all this has not helped by the last iteration, the vectors are as before
+    in the end; what the last step brings is not measured.
     """
+    assert isinstance(model.prior, ExactHyperprior)  # no other model has the decoder's gradient
     usual, lower = model.price(quality), PRICE * model.price(quality)
     curvature = CURVATURE / model.profile.unit**2
     weight = model.lagrangian(quality) * 255**2 / 3  # bits for a squared error, pixels lying in [0, 1]
+    gradient = np.empty_like(y)
     costs: list[float] = []
     for rate in np.geomspace(FIRST_RATE, LAST_RATE, iterations, dtype=np.float32):
-        payloads = model.prior.encode(y, model.pixels.hyper(y, quality), quality, lower if costs else usual, free)
+        payloads = model.prior.encode(y, z, quality, lower if costs else usual, free)
         bits, error, top = 8 * (len(payloads.hyper) + len(payloads.vectors)), 0.0, 0
-        for gradient, squared in model.pixels.gradient(payloads.y, pixels, quality):
-            rows = slice(top, top + len(gradient))
-            y[rows] += rate * (to_real(payloads.y[rows]) - gradient / curvature - y[rows])
-            error, top = error + squared, rows.stop
+        for strip, squared in model.pixels.gradient(payloads.y, pixels, quality):
+            gradient[top : top + len(strip)] = strip
+            error, top = error + squared, top + len(strip)
+        model.prior.add_context(gradient, payloads.y, z, quality, 1 / (2 * weight), DAMPING)
+        for row, decoded in enumerate(payloads.y):
+            y[row] += rate * (to_real(decoded) - gradient[row] / curvature - y[row])
         costs.append(bits + weight * error)
         _log.info("iteration %d of %d: %.0f bits of rate and distortion", len(costs), iterations, costs[-1])
     if costs[-1] > costs[0]:
