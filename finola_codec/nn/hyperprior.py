@@ -62,7 +62,7 @@ class TrainableHyperprior(nn.Module):
         Rounding is straight-through for what is decoded; the rate is that of values with uniform noise in
         the place of rounding while training, and of the rounded values otherwise.
         """
-        ops = _TorchArithmetic(self, mix)
+        ops = TorchArithmetic(self, mix)
         z_step = self.hyper_log2_step(mix)[:, :, None, None].exp2()
         z_scale = self.hyper_log2_scale(mix)[:, :, None, None]
         z, z_bits = quantize(z, torch.zeros_like(z), z_step, z_scale, self.training)
@@ -137,7 +137,7 @@ def quantize(y: Tensor, mean: Tensor, step: Tensor, log2_scale: Tensor, training
     return mean + step * rounded, residual_bits(coded, log2_scale)
 
 
-class _TorchArithmetic:
+class TorchArithmetic:
     """Whole maps (N, channels, h, w) in float32; the positions of a phase are masked by the caller."""
 
     def __init__(self, prior: TrainableHyperprior, mix: Tensor) -> None:
