@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from finola_codec.entropy.exact import Floats
 from finola_codec.entropy.fixed import ACTIVATION_BITS, WEIGHT_BITS, Integers
 from finola_codec.entropy.prior import CodingStep, PriorSpec
 
-Floats = NDArray[np.float32]
 Sites = NDArray[np.intp]
 
 
