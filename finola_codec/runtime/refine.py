@@ -11,10 +11,10 @@ from finola_codec.entropy.fixed import to_real
 from finola_codec.entropy.hyperprior import ExactHyperprior
 from finola_codec.runtime.model import Model
 
-FIRST_RATE, LAST_RATE = 0.3, 0.05  # how much of the way to its aim a vector goes; falls geometrically
-CURVATURE = 0.57  # the curvature of half the squared pixel error, relative to that of the linear shortcut alone
-DAMPING = 0.6  # what a vector does to those that have it as context counts this much, for they are refined as well
-PRICE = 0.37  # an error of a refined vector costs this part of the usual price, for others make up for some of it
+FIRST_RATE, LAST_RATE = 0.27, 0.06  # how much of the way to its aim a vector goes; falls geometrically
+CURVATURE = 0.58  # the curvature of half the squared pixel error, relative to that of the linear shortcut alone
+DAMPING = 0.5  # what a vector does to those that have it as context counts this much, for they are refined as well
+PRICE = 0.65  # an error of a refined vector costs this part of the usual price, for others make up for some of it
 
 Floats = NDArray[np.float32]
 
