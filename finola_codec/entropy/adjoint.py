@@ -53,9 +53,9 @@ class Differentiable:
         self._steps_back: list[Callable[[], None]] = []
 
     def back(self) -> None:
-        """Go back over everything, from the gradient of the rows that came last."""
-        for step_back in reversed(self._steps_back):
-            step_back()
+        """Go back over everything, from the gradient of the rows that came last, and forget it."""
+        while self._steps_back:
+            self._steps_back.pop()()
 
     def select(self, features: Integers, step: CodingStep) -> Rows:
         return Rows.of(_real(features[self.sites], ACTIVATION_BITS))  # (h * w, C_hyper) -> (sites, C_hyper)
