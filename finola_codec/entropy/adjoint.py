@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finola_codec.entropy.exact import Floats
-from finola_codec.entropy.fixed import ACTIVATION_BITS, WEIGHT_BITS, Integers
+from finola_codec.entropy.fixed import WEIGHT_BITS, Array, Integers, to_real
 from finola_codec.entropy.prior import CodingStep, PriorSpec
+from finola_codec.quality import mix
 
 Sites = NDArray[np.intp]
 
@@ -35,20 +36,21 @@ class Rows:
 class Differentiable:
     """Rows of float32 in natural units, at the flat positions ``sites`` (N,) of one phase.
 
-    ``arrays`` holds weights, biases and shifts as integers; ``mix`` (anchors,) is that of the quality. The gradient
-    by C-vectors that a context reads is added to ``gradient`` (h, w, C), times ``damping``.
+    ``arrays`` holds weights, biases and shifts as integers. The gradient by C-vectors that a context reads is added to
+    ``gradient`` (h, w, C), times ``damping``.
     """
 
     def __init__(
         self,
-        spec: PriorSpec,
-        arrays: Mapping[str, NDArray[np.float64]],
-        mix: NDArray[np.floating],
+        arrays: Mapping[str, Array],
         sites: Sites,
+        quality: int,
+        spec: PriorSpec,
         gradient: Floats,
         damping: float,
     ) -> None:
-        self.spec, self.arrays, self.mix, self.sites = spec, arrays, mix, sites
+        self.arrays, self.sites, self.kernel = arrays, sites, spec.kernel
+        self.mix = mix(quality, spec.anchors)  # (1, anchors)
         self.gradient, self.damping = gradient, damping
         self._steps_back: list[Callable[[], None]] = []
 
@@ -58,10 +60,10 @@ class Differentiable:
             self._steps_back.pop()()
 
     def select(self, features: Integers, step: CodingStep) -> Rows:
-        return Rows.of(_real(features[self.sites], ACTIVATION_BITS))  # (h * w, C_hyper) -> (sites, C_hyper)
+        return Rows.of(to_real(features[self.sites]))  # (h * w, C_hyper) -> (sites, C_hyper)
 
     def linear(self, name: str, x: Rows) -> Rows:
-        weights = _real(self.arrays[name], WEIGHT_BITS)  # (out, in)
+        weights = to_real(self.arrays[name], WEIGHT_BITS)  # (out, in)
         y = Rows.of(x.values @ weights.T + self._bias(name))
 
         def step_back() -> None:
@@ -71,11 +73,11 @@ class Differentiable:
         return y
 
     def context(self, name: str, known: Integers, step: CodingStep) -> Rows:
-        weights = _real(self.arrays[name], WEIGHT_BITS)  # (out, in, kernel, kernel)
+        weights = to_real(self.arrays[name], WEIGHT_BITS)  # (out, in, kernel, kernel)
         y = Rows.of(np.tile(self._bias(name), (len(self.sites), 1)))
         flat, flat_gradient = known.reshape(-1, known.shape[2]), self.gradient.reshape(-1, known.shape[2])
         for kernel, inside, there, seen in self._neighbours(weights, known.shape[:2], step):
-            y.values[inside] += _real(flat[there, :seen], ACTIVATION_BITS) @ kernel.T
+            y.values[inside] += to_real(flat[there, :seen]) @ kernel.T
 
         def step_back() -> None:
             for kernel, inside, there, seen in self._neighbours(weights, known.shape[:2], step):
@@ -89,15 +91,15 @@ class Differentiable:
     ) -> Iterator[tuple[Floats, NDArray[np.bool_], Sites, int]]:
         """For each neighbour: weights (out, seen), which sites have it, where it is, and how many channels it shows."""
         rows, columns = np.divmod(self.sites, grid[1])
-        for offset in np.ndindex(weights.shape[2:]):
-            row, column = rows + offset[0] - self.spec.kernel // 2, columns + offset[1] - self.spec.kernel // 2
-            inside = (row >= 0) & (row < grid[0]) & (column >= 0) & (column < grid[1])
-            # Of its own group a position knows those of the other phase only, which lie at odd distances.
-            seen = step.known if sum(offset) % 2 else step.start
-            yield weights[:, :seen, offset[0], offset[1]], inside, (row * grid[1] + column)[inside], seen
+        border = self.kernel // 2
+        for row, column in np.ndindex(self.kernel, self.kernel):
+            there_row, there_column = rows + row - border, columns + column - border
+            inside = (there_row >= 0) & (there_row < grid[0]) & (there_column >= 0) & (there_column < grid[1])
+            seen = step.seen(row, column)
+            yield weights[:, :seen, row, column], inside, (there_row * grid[1] + there_column)[inside], seen
 
     def shift(self, name: str, x: Rows) -> Rows:
-        x.values += self.mix @ _real(self.arrays[name], ACTIVATION_BITS)
+        x.values += self.mix @ to_real(self.arrays[name])
         return x
 
     def add(self, a: Rows, b: Rows) -> Rows:
@@ -119,8 +121,4 @@ class Differentiable:
         return x
 
     def _bias(self, name: str) -> Floats:
-        return _real(self.arrays[f"{name}_bias"], ACTIVATION_BITS)
-
-
-def _real(integers: NDArray[np.generic], bits: int) -> Floats:
-    return np.multiply(integers, 2.0**-bits, dtype=np.float32)
+        return to_real(self.arrays[f"{name}_bias"])

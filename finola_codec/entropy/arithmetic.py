@@ -48,9 +48,7 @@ class IntegerArithmetic:
         count = (own[-1] - own[0]) // 2 + 1
         total = np.tile(self.arrays[f"{name}_bias"] * 2.0**fixed.WEIGHT_BITS, (count, 1))
         for row, column in np.ndindex(self.kernel, self.kernel):
-            # Of its own group a position knows those of the other phase only, which lie at odd distances.
-            seen = step.known if (row + column) % 2 else step.start
-            if seen:
+            if seen := step.seen(row, column):
                 there = places[own[0] + (row - border) * stride + column - border :: 2][:count, :seen]
                 total += there @ weights[:, :seen, row, column].T
         return fixed.rescale(total.take((own - own[0]) // 2, axis=0))

@@ -42,9 +42,9 @@ def quantize(values: NDArray[np.floating], bits: int) -> Array:
     return np.rint(np.asarray(values, dtype=np.float64) * 2.0**bits)
 
 
-def to_real(y: Integers) -> NDArray[np.float32]:
-    """Integers with ACTIVATION_BITS fractional bits to the numbers they stand for."""
-    return np.multiply(y, 2.0**-ACTIVATION_BITS, dtype=np.float32)
+def to_real(integers: Integers | Array, bits: int = ACTIVATION_BITS) -> NDArray[np.float32]:
+    """Integers with ``bits`` fractional bits to the numbers they stand for."""
+    return np.multiply(integers, 2.0**-bits, dtype=np.float32)
 
 
 def linear(x: Array, weights: Array, bias: Array) -> Array:

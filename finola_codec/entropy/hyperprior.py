@@ -19,7 +19,6 @@ from finola_codec.entropy.repeats import Cells
 from finola_codec.entropy.scales import BINS, BINS_PER_OCTAVE, LOG2_MIN
 from finola_codec.entropy.tables import Tables
 from finola_codec.errors import ModelError
-from finola_codec.quality import mix
 
 DIRECTIONS = ("right", "left", "down", "up")
 PART_SITES = 2**13  # positions that are coded together; part of the format, it bounds the memory of both sides
@@ -98,7 +97,8 @@ class ExactHyperprior:
         grid = (y.shape[0], y.shape[1])
         cells = Cells(self.spec.hyper_patch, grid)
         must_repeat = np.zeros(len(cells.before), bool) if free is None else ~cells.anywhere(~free)
-        z_int = self._quantize_hyper(z, quality, cells, must_repeat)
+        z_int = self._quantize_hyper(z, quality)
+        cells.fill(z_int, must_repeat)
         features = self._grow(z_int * self._hyper_step(quality), grid)
         out = np.empty(y.shape, np.int32) if out is None else out
         writer, busy = Writer(self._models), np.zeros(grid[0] * grid[1], bool)
@@ -127,8 +127,7 @@ class ExactHyperprior:
         """
         assert z is not None
         grid = (y.shape[0], y.shape[1])
-        cells = Cells(self.spec.hyper_patch, grid)
-        z_int = self._quantize_hyper(z, quality, cells, np.zeros(len(cells.before), bool))
+        z_int = self._quantize_hyper(z, quality)
         features = self._grow(z_int * self._hyper_step(quality), grid)
         counts = self._tables.no_counts()
         self._tables.add_counts(counts, z_int.ravel(), self._hyper_bins(quality, len(z_int)))
@@ -149,13 +148,13 @@ class ExactHyperprior:
         whose gradient is given. With a ``damping`` below one, the further away, the less it counts.
         """
         grid, values, by_value = y.shape[:2], y.reshape(-1, y.shape[2]), gradient.reshape(-1, y.shape[2])
-        z_int = nearest(z.reshape(-1, z.shape[2]) * ONE / self._hyper_step(quality))
-        features, phases = self._grow(z_int * self._hyper_step(quality), grid), _phases(*grid)
+        features = self._grow(self._quantize_hyper(z, quality) * self._hyper_step(quality), grid)
+        phases = _phases(*grid)
         for step in reversed([step for step in self.spec.coding_steps() if step.known]):
             size = self._arrays["step"][quality - 1, step.start : step.stop]
             for part in _slices(len(phases[step.phase]), SITES_AT_ONCE):
                 sites = phases[step.phase][part]
-                ops = Differentiable(self.spec, self._arrays, mix(quality, self.spec.anchors), sites, gradient, damping)
+                ops = Differentiable(self._arrays, sites, quality, self.spec, gradient, damping)
                 mean, scale = mean_and_scale(ops, step, features, y)
                 residual = np.rint((values[sites, step.start : step.stop] - mean.values * ONE) / size).astype(np.int32)
                 mean.gradient += by_value[sites, step.start : step.stop]
@@ -213,11 +212,9 @@ class ExactHyperprior:
     def _hyper_bins(self, quality: int, cells: int) -> Bins:
         return np.tile(self._arrays["hyper_bin"][quality - 1].astype(np.uint8), cells)
 
-    def _quantize_hyper(self, z: Floats, quality: int, cells: Cells, repeated: Mask) -> Integers:
+    def _quantize_hyper(self, z: Floats, quality: int) -> Integers:
         """Hyper vectors (cells, C_hyper) in quantizer steps."""
-        z_int = nearest(z.reshape(-1, z.shape[2]) * ONE / self._hyper_step(quality))
-        cells.fill(z_int, repeated)
-        return z_int
+        return nearest(z.reshape(-1, z.shape[2]) * ONE / self._hyper_step(quality))
 
     def _write_hyper(self, z_int: Integers, quality: int, repeated: Mask) -> bytes:
         writer, told = Writer(self._models), z_int[~repeated]

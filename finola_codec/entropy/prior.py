@@ -34,6 +34,13 @@ class CodingStep:
         """How many channels the context may read: phase 1 also reads its own group's phase 0."""
         return self.start if self.phase == 0 else self.stop
 
+    def seen(self, row: int, column: int) -> int:
+        """How many channels the context reads at this place of its odd kernel.
+
+        Of its own group a position knows those of the other phase only, which lie at odd distances.
+        """
+        return self.known if (row + column) % 2 else self.start
+
 
 @dataclass(frozen=True)
 class Layer:

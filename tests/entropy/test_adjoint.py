@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -23,8 +25,7 @@ ROWS, COLUMNS, QUALITY = 9, 7, 60
 @pytest.fixture(scope="module")
 def prior(tiny_codec: Codec) -> TrainableHyperprior:
     """A prior whose means and scales depend on the context, as those of an untrained one do not."""
-    made = TrainableHyperprior(tiny_codec.profile.prior)
-    made.load_state_dict(tiny_codec.prior.state_dict())
+    made = deepcopy(tiny_codec.prior)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, weights in made.weights.items():
