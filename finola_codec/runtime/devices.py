@@ -83,7 +83,12 @@ def _in_onnxruntime(path: Path, threads: int, provider: str) -> Graph:
 
     def run(x: Floats, mix: Floats) -> Floats:
         inputs = {"input": channels_first(x), "mix": mix}
-        return _channels_last(session.run(None, {name: inputs[name] for name in names})[0])
+        try:
+            return _channels_last(session.run(None, {name: inputs[name] for name in names})[0])
+        except Exception as error:  # ONNX Runtime has no class of its own for this
+            if "alloc" in str(error):
+                raise MemoryError(str(error)) from error
+            raise
 
     return run
 
@@ -96,9 +101,11 @@ def _in_openvino(path: Path, threads: int, exact_pixels: bool, leads_to_pixels: 
         config["INFERENCE_NUM_THREADS"] = threads
     core = openvino.Core()
     model = core.read_model(path)
-    if leads_to_pixels and exact_pixels:
+    if not leads_to_pixels:
+        _widen_shortcut(model)
+    elif exact_pixels:
         config["INFERENCE_PRECISION_HINT"] = "f32"
-    elif leads_to_pixels:
+    else:
         _keep_shortcut_exact(model)
     compiled = core.compile_model(model, "CPU", config)
     names = [i.any_name for i in compiled.inputs]
@@ -112,6 +119,26 @@ def _in_openvino(path: Path, threads: int, exact_pixels: bool, leads_to_pixels: 
     return run
 
 
+def _widen_shortcut(model: Any) -> None:
+    """Have the linear shortcut from pixels to vectors calculated for one more column, and drop that.
+
+    OpenVINO 2026.4 gives wrong numbers for it in bfloat16, where a picture is one block wide and more than four high.
+    """
+    from openvino import opset13
+
+    def numbers(*values: int) -> Any:
+        return opset13.constant(np.array(values, np.int64))
+
+    for node in _padded_convolutions(model):
+        readers = list(node.output(0).get_target_inputs())
+        more = numbers(0, 0, 0, node.get_strides()[1])
+        padded = opset13.pad(node.input_value(0), numbers(0, 0, 0, 0), more, "constant")
+        node.input(0).replace_source_output(padded.output(0))
+        columns = opset13.slice(node, start=numbers(0), stop=numbers(-1), step=numbers(1), axes=numbers(3))
+        for reader in readers:
+            reader.replace_source_output(columns.output(0))
+
+
 def _keep_shortcut_exact(model: Any) -> None:
     """Have the linear shortcut from vectors to pixels calculated in float32 where all else may be in bfloat16.
 
@@ -120,9 +147,7 @@ def _keep_shortcut_exact(model: Any) -> None:
     """
     from openvino import opset13
 
-    for node in model.get_ordered_ops():
-        if node.get_type_name() != "Convolution" or node.input_value(0).get_node().get_type_name() != "Pad":
-            continue
+    for node in _padded_convolutions(model):
         padded, weights = node.input_value(0), node.input_value(1).get_node()
         while weights.get_type_name() != "Constant":  # they are stored as float16 and converted
             weights = weights.input_value(0).get_node()
@@ -132,6 +157,12 @@ def _keep_shortcut_exact(model: Any) -> None:
             padded, np.ascontiguousarray(kernel), strides=[1, 1], pads_begin=sides, pads_end=sides, dilations=[1, 1]
         )
         node.output(0).replace(turned.output(0))
+
+
+def _padded_convolutions(model: Any) -> list[Any]:
+    """Return the convolutions of what has been padded before; the linear shortcuts are the only ones."""
+    nodes = (node for node in model.get_ordered_ops() if node.get_type_name() == "Convolution")
+    return [node for node in nodes if node.input_value(0).get_node().get_type_name() == "Pad"]
 
 
 def channels_first(x: Floats) -> Floats:

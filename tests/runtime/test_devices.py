@@ -24,6 +24,17 @@ def test_a_device_that_is_not_there_is_one_line(photo: Image.Image, monkeypatch:
         load_model(device="openvino")
 
 
+@pytest.mark.parametrize("device", ["auto", "openvino"])
+@pytest.mark.parametrize("crop", [(0, 0, 10, 256), (0, 0, 1, 100), (0, 0, 256, 10), (0, 0, 40, 256), (0, 0, 1, 1)])
+def test_openvino_encodes_narrow_pictures_to_nearly_the_same_vectors(
+    photo: Image.Image, device: str, crop: tuple[int, int, int, int]
+) -> None:
+    pytest.importorskip("openvino")
+    pixels = np.ascontiguousarray(photo.resize((256, 256)).crop(crop))
+    vectors = [load_model(device=name).pixels.analyse(pixels, 50) for name in (device, "cpu")]
+    assert np.linalg.norm(vectors[0] - vectors[1]) < 0.02 * np.linalg.norm(vectors[1])
+
+
 @pytest.mark.parametrize("kind", ["block", "tile"])
 @pytest.mark.parametrize(("device", "levels"), [("auto", 1), ("openvino", 2)])
 def test_openvino_decodes_the_same_integers_to_nearly_the_same_pixels(
