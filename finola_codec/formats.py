@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import warnings
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from finola_codec.container import DEFAULT_MAX_PIXELS
 from finola_codec.errors import ImageError
-from finola_codec.metadata import save_options
+from finola_codec.metadata import save_options, too_long
 
 # Suffixes of the files that folders are searched for. Pillow reads more, of which many are hardly ever pictures.
 # fmt: off
@@ -44,12 +46,13 @@ def read(
 ) -> Image.Image:
     """Open and decode a picture. Of a file of several, ``frame`` is the one to read, counted from 0.
 
-    Raises :class:`ImageError`, which names the picture and what is wrong with it. An animation is wrong where no
-    ``frame`` is given.
+    Raises :class:`ImageError`, which names the picture and what is wrong with it. An animation is refused unless
+    ``frame`` says which picture of it to read.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels decides
+        if isinstance(source, Path) and not source.is_file():
+            source = io.BytesIO(source.read_bytes())  # a pipe can be read once only
+        with _of_any_size(max_pixels):
             image = _opened(source)
             _choose(image, name, frame)
             if max_pixels is not None and image.width * image.height > max_pixels:
@@ -66,16 +69,26 @@ def read(
     return image
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """Find the files in and below a folder that are called like pictures, in a fixed order, without hidden ones."""
+
+    def is_picture(path: Path) -> bool:
+        return path.suffix.lower() in SUFFIXES and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+
+    return sorted(filter(is_picture, folder.rglob("*")))
+
+
 def left_out(image: Image.Image) -> str | None:
     """Say what of an opened file is not encoded, or return None where nothing is left out."""
     frames = getattr(image, "n_frames", 1)
     return f"picture {image.tell()} of {frames} in the file; choose another with --frame" if frames > 1 else None
 
 
-def save(image: Image.Image, target: BinaryIO, suffix: str, quality: int | None = None) -> None:
+def save(image: Image.Image, target: BinaryIO, suffix: str, quality: int | None = None) -> list[str]:
     """Write a picture in the format of ``suffix``, with the metadata that the format has a place for.
 
-    ``quality``, from 1 to 100, is that of a lossy format. Without it, the format loses as little as it can.
+    ``quality``, from 1 to 100, is that of a lossy format. Without it, the format loses as little as it can. Returns
+    what there is to say about metadata that are left out.
 
     Raises :class:`ImageError` for a suffix or a mode that Pillow cannot write.
     """
@@ -89,6 +102,7 @@ def save(image: Image.Image, target: BinaryIO, suffix: str, quality: int | None 
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the disk, not of the picture
         raise ImageError(f"a picture of mode {image.mode} cannot be saved as {format_name}: {error}") from error
+    return [f"without {name.upper()}, which is too long for {format_name}" for name in too_long(image, format_name)]
 
 
 def format_of(suffix: str) -> str:
@@ -112,6 +126,19 @@ def _opened(source: Path | BinaryIO) -> Image.Image:
         if not isinstance(source, Path):
             source.seek(0)
         return Image.open(source)
+
+
+@contextlib.contextmanager
+def _of_any_size(max_pixels: int | None) -> Iterator[None]:
+    """Raise Pillow's own limit on pixels to ``max_pixels``, where that is larger, and have it warn of nothing."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = max(before, max_pixels) if before and max_pixels is not None else None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def _choose(image: Image.Image, name: str, frame: int | None) -> None:

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, PngImagePlugin, WebPImagePlugin
 
 from finola_codec.errors import FormatError, ImageError
-from finola_codec.metadata import SPACES, Metadata, fits, orientation, space
+from finola_codec.metadata import SPACES, Metadata, fits, orientation, space, upright
 
 QUICK = 4  # libwebp's method with which layers are compared
 MAX_LAYER_SIDE = 16_383  # as WebP has it
 OPAQUE = b""  # the alpha chunk of a picture that has alpha but is opaque everywhere
+TURNS = {  # what brings a picture upright, by its orientation in EXIF
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True)
@@ -37,9 +47,11 @@ def to_planes(image: Image.Image) -> Planes:
         raise ImageError(f"a picture of {image.width} x {image.height} pixels cannot be encoded")
     metadata = Metadata.of(image)
     turned = orientation(image)
+    image.load()  # by which Pillow has turned a TIFF file's picture already
+    if (still := orientation(image)) in TURNS:  # exif_transpose would write EXIF anew, and fail where that is damaged
+        image = image.transpose(TURNS[still])
     if turned != 1:
-        image = ImageOps.exif_transpose(image)
-        metadata = replace(metadata, xmp=Metadata.of(image).xmp)  # from which Pillow has removed the orientation too
+        metadata = replace(metadata, xmp=metadata.xmp and upright(metadata.xmp))
     if turned >= 5 and metadata.dpi:  # rows have become columns
         metadata = replace(metadata, dpi=metadata.dpi[::-1])
     if image.mode in ("CMYK", "LAB"):
@@ -77,13 +89,10 @@ def unpack_alpha(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
     """Read the alpha plane (height, width). Raises :class:`FormatError` where ``data`` is not such a plane."""
     if data == OPAQUE:
         return np.full((height, width), 255, np.uint8)
-    try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            if image.size != (width, height) or image.mode != "L":
-                raise FormatError("the alpha plane does not fit the picture")
-            return np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise FormatError(f"the alpha plane is damaged: {error}") from error
+    with _reading("alpha plane"), PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
+        if image.size != (width, height) or image.mode != "L":
+            raise FormatError("the alpha plane does not fit the picture")
+        return np.asarray(image)
 
 
 def pack_layer(layer: NDArray[np.uint8], method: int) -> bytes:
@@ -112,16 +121,27 @@ def unpack_layer(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
     """Read the layer (height, width, 4). Raises :class:`FormatError` where ``data`` is not such a layer."""
     if data[:4] != b"RIFF" or data[8:16] != b"WEBPVP8L":  # lossy ones decode differently from place to place
         raise FormatError("the layer is not a lossless WebP file")
-    try:
-        with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
-            if image.size != (width, height):
-                raise FormatError("the layer does not fit the picture")
-            layer = np.asarray(image.convert("RGBA"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise FormatError(f"the layer is damaged: {error}") from error
+    with _reading("layer"), WebPImagePlugin.WebPImageFile(io.BytesIO(data)) as image:
+        if image.size != (width, height):
+            raise FormatError("the layer does not fit the picture")
+        layer = np.asarray(image.convert("RGBA"))
     if not np.isin(layer[:, :, 3], (0, 255)).all():
         raise FormatError("the layer has pixels that are neither opaque nor transparent")
     return layer
+
+
+@contextlib.contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Make one error of all that is raised while a part of a file is read, by a class of Pillow's.
+
+    ``Image.open`` would apply a limit of its own to the number of pixels, which has been checked already.
+    """
+    try:
+        yield
+    except FormatError:
+        raise
+    except Exception as error:  # of data that somebody has made up Pillow raises IndexError, struct.error and others
+        raise FormatError(f"the {what} is damaged: {error}") from error
 
 
 def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
@@ -142,23 +162,23 @@ def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
 def _to_eight_bits(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):
         return _scaled_to_eight_bits(image)
-    if image.mode == "1":
-        return image.convert("L")
-    if image.mode in ("L", "RGB") and "transparency" in image.info:
-        return image.convert(image.mode + "A" if image.mode == "L" else "RGBA")
-    if image.mode == "P":
-        return image.convert("RGBA" if "transparency" in image.info else "RGB")
-    if image.mode in ("PA", "La", "RGBa"):
-        return image.convert("RGBA" if image.mode != "La" else "LA")
-    return image if image.mode in ("L", "LA", "RGB", "RGBA") else image.convert("RGB")
+    colours = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    return _converted(image, colours + "A" if image.has_transparency_data else colours)
 
 
 def _scaled_to_eight_bits(image: Image.Image) -> Image.Image:
-    """Round 16 bits to the upper 8. Floating point is taken to lie in 0..1, or in 0..255 if it does not."""
+    """Round 16 bits to the upper 8. Floating point is taken to lie in 0..1, or in 0..255 if it does not.
+
+    One grey may stand for transparency.
+    """
     values = np.asarray(image, dtype=np.float64)
+    transparent = values == image.info.get("transparency")
     if image.mode == "F":
         values = np.nan_to_num(values)
         values = values * 255 if values.max() <= 1 else values
     else:
         values = values / 257
-    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8), "L")
+    grey = Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8), "L")
+    if "transparency" in image.info:
+        grey.putalpha(Image.fromarray(~transparent))
+    return grey

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ DESCRIPTIVE = {
 }
 SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}  # of the ICC profiles that fit a mode
 METADATA = ("icc_profile", "exif", "xmp", "dpi")  # the names that Pillow has for it
+JPEG_ROOM = {"exif": 65_533, "xmp": 65_504}  # bytes that a segment of a JPEG file holds
 PNG_XMP = "XML:com.adobe.xmp"  # the keyword of the PNG chunk that holds XMP
 XMP_TAG = 700  # of TIFF
 _Resolution = struct.Struct("<II")  # thousandths of a pixel per inch, across and down
@@ -76,9 +78,16 @@ class Metadata:
         return cls(chunks.get(ICC), chunks.get(EXIF), chunks.get(XMP), dpi)
 
 
+def too_long(image: Image.Image, format_name: str) -> list[str]:
+    """Return the names of the metadata that a picture has more of than a format has room for."""
+    room = JPEG_ROOM if format_name == "JPEG" else {}
+    return [name for name, most in room.items() if len(image.info.get(name, b"")) > most]
+
+
 def save_options(image: Image.Image, format_name: str) -> dict[str, Any]:
     """Return the options of Pillow's ``save`` that write what of a picture's metadata a format has a place for."""
-    options = {name: image.info[name] for name in METADATA if name in image.info}
+    absent = too_long(image, format_name)
+    options = {name: image.info[name] for name in METADATA if name in image.info and name not in absent}
     xmp = options.get("xmp")
     if xmp and format_name == "PNG":
         text = PngImagePlugin.PngInfo()
@@ -111,6 +120,11 @@ def orientation(image: Image.Image) -> int:
         return int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # see _descriptive
         return 1
+
+
+def upright(xmp: bytes) -> bytes:
+    """Return XMP in which the orientation, if it has one, is that of an upright picture."""
+    return re.sub(rb"(tiff:Orientation(?:\s*=\s*[\"']|>))[2-8]", rb"\g<1>1", xmp)
 
 
 def _descriptive(image: Image.Image) -> bytes | None:

@@ -21,7 +21,7 @@ FIN = ".fin"
 
 @dataclass(frozen=True)
 class Result:
-    """The bytes of the file that another one becomes."""
+    """What working on one file gives: the bytes of the new file, and what there is to say about it."""
 
     data: bytes
     pixels: int
@@ -139,8 +139,13 @@ class Decoding:
                 image, missing = codec.salvage(data, **options)
             else:
                 image = codec.decode(data, **options)
-            formats.save(image, out, self.suffix, self.output_quality)
-        return Result(out.getvalue(), image.width * image.height, [f"{name}: salvaged: {what}" for what in missing])
+            notes = formats.save(image, out, self.suffix, self.output_quality)
+        return Result(
+            out.getvalue(),
+            image.width * image.height,
+            [f"{name}: salvaged: {what}" for what in missing],
+            [f"{name}: {note}" for note in notes],
+        )
 
 
 def _changed(work: Encoding | Decoding) -> dict[str, Any]:

@@ -19,7 +19,8 @@ COLUMNS = ("file", "size", "mode", "quality", "bytes", "bpp", "model")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object on a line for each file.")
 @click.option("--verify", is_flag=True, help="Decode the integers too and give their SHA-256.")
 @click.option("--model", help="To verify with; by default the installed one that each file names.")
-def info(paths: tuple[str, ...], as_json: bool, verify: bool, model: str | None) -> None:
+@options.max_pixels
+def info(paths: tuple[str, ...], as_json: bool, verify: bool, model: str | None, max_pixels: int) -> None:
     """Print what .fin files say of themselves: size, quality, model, chunks. Of several, a table."""
     is_table = len(paths) > 1 and not as_json
     if is_table:
@@ -27,7 +28,7 @@ def info(paths: tuple[str, ...], as_json: bool, verify: bool, model: str | None)
     failed = 0
     for path in paths:
         try:
-            found, integers = _look(path, verify, model)
+            found, integers = _look(path, verify, model, max_pixels)
         except FinolaError as error:
             if len(paths) == 1:
                 raise
@@ -47,10 +48,11 @@ def info(paths: tuple[str, ...], as_json: bool, verify: bool, model: str | None)
         raise FinolaError(f"{failed} of {len(paths)} files could not be read")
 
 
-def _look(path: str, verify: bool, model: str | None) -> tuple[codec.Info, str | None]:
+def _look(path: str, verify: bool, model: str | None, max_pixels: int) -> tuple[codec.Info, str | None]:
     data = files.read(path)
     with naming(files.name_of(path)):
-        return codec.info(data), codec.fingerprint(data, model=model) if verify else None
+        integers = codec.fingerprint(data, model=model, max_pixels=max_pixels) if verify else None
+        return codec.info(data), integers
 
 
 def _print(path: str, found: codec.Info, integers: str | None) -> None:

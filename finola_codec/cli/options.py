@@ -62,7 +62,7 @@ force = click.option("--force", is_flag=True, help="Overwrite files that exist."
 skip_existing = click.option("--skip-existing", is_flag=True, help="Leave files that exist, and do only the others.")
 verbose = click.option("-v", "--verbose", is_flag=True, help="Print a line about every file.")
 threads = click.option("--threads", type=click.IntRange(min=0), default=0, help="CPU threads; 0, the default, for all.")
-_max_pixels = click.option(
+max_pixels = click.option(
     "--max-pixels",
     type=click.IntRange(min=1),
     default=DEFAULT_MAX_PIXELS,
@@ -113,7 +113,7 @@ def encoding(command: Command) -> Command:
         effort,
         click.option("--strip", is_flag=True, help="Leave out EXIF, XMP and resolution; the ICC profile stays."),
         click.option("--frame", type=click.IntRange(min=0), help="Which picture of a file of several, from 0 on."),
-        _max_pixels,
+        max_pixels,
         device,
     )
 
@@ -145,7 +145,7 @@ def decoding(command: Command) -> Command:
         click.option(
             "--salvage", is_flag=True, help="Recover what damage allows; exit code 3 if something is missing."
         ),
-        _max_pixels,
+        max_pixels,
         device,
     )
 
