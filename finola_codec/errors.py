@@ -71,11 +71,13 @@ def told(error: FinolaError | OSError) -> str:
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Put the name of a file before what is wrong with it."""
+    """Put the name of a file before what is wrong with it, which may be that memory does not suffice for it."""
     try:
         yield
     except FinolaError as error:
         raise type(error)(f"{name}: {error}") from error
+    except MemoryError as error:
+        raise FinolaError(f"{name}: there is not enough memory for it") from error
 
 
 def how_to_install(extra: str) -> str:

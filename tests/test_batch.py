@@ -14,12 +14,14 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from finola_codec import Model, decode, formats
 from finola_codec.batch import folder as batch
+from finola_codec.batch.manifest import writing
 from finola_codec.batch.work import Encoding
 from finola_codec.cli import main
 from finola_codec.runtime.pixels import Pixels
@@ -395,3 +397,45 @@ def test_the_opened_picture_is_let_go_of_before_it_is_transformed(
     assert alive == [False]
     Encoding(model=str(tiny_model.folder), layer="off")(source / "0.png", "0.png", threads=1)
     assert set(alive) == {False}
+
+
+def test_a_file_of_another_folder_is_another_file(tiny_model: Model, source: Path, tmp_path: Path) -> None:
+    """Even where name, size and time are the same, as files of an archive may have them."""
+    target, other = tmp_path / "target", tmp_path / "other"
+    other.mkdir()
+    for folder, grey in ((source, 10), (other, 200)):
+        Image.new("RGB", (20, 20), (grey, grey, grey)).save(folder / "same.ppm")
+        os.utime(folder / "same.ppm", ns=(10**18, 10**18))
+    assert encode(tiny_model, source, target).exit_code == 0
+    before = (target / "same.fin").read_bytes()
+    done = encode(tiny_model, other, target)
+    assert done.exit_code == 2
+    assert "same.fin: exists already" in done.output
+    assert encode(tiny_model, other, target, "--force").exit_code == 0
+    assert (target / "same.fin").read_bytes() != before
+
+
+def test_one_run_may_end_before_another(tmp_path: Path) -> None:
+    with writing(tmp_path) as (started, done):
+        with writing(tmp_path) as (other, _):
+            other({"file": "a"})
+        started({"file": "b"})
+        done({"file": "b"})
+    assert [line["file"] for line in manifest(tmp_path)] == ["b"]
+
+
+def test_too_little_memory_for_one_file_does_not_end_a_batch(
+    tiny_model: Model, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analyse = Pixels.analyse
+
+    def sparing(self: Pixels, pixels: np.ndarray, *options: Any) -> np.ndarray:
+        if pixels.shape[1] == 20:
+            raise MemoryError
+        return analyse(self, pixels, *options)
+
+    monkeypatch.setattr(Pixels, "analyse", sparing)
+    done = encode(tiny_model, source, tmp_path / "target", "--workers", 1)
+    assert done.exit_code == 2
+    assert "deep/0.png: there is not enough memory for it" in done.output
+    assert "1 of 4 files failed" in done.output

@@ -15,7 +15,7 @@ MANIFEST = "manifest.jsonl"
 STARTED = "manifest.started.jsonl"  # what a run has begun; stays only where one did not end as it should
 BEGUN = {"file", "source", "result"}  # what a line about a file that was begun has
 DONE = BEGUN | {"bytes_in", "bytes_out", "sha256", "pixels", "missing", "notes"}  # and one about a file that is done
-SAME = ("settings", "bytes_in", "mtime_ns")  # in two lines about a file: there is nothing to do again
+SAME = ("source", "settings", "bytes_in", "mtime_ns")  # in two lines about a file: there is nothing to do again
 
 
 class Manifest:
@@ -77,7 +77,7 @@ class Manifest:
 
 @contextlib.contextmanager
 def writing(target: Path) -> Iterator[tuple[Callable[[Line], None], Callable[[Line], None]]]:
-    """Functions that note a file whose result will be written next, and what has become of a file."""
+    """Yield two functions: the first notes that work on a file begins, the second what has become of it."""
     with journal.appending(target / MANIFEST) as done, journal.appending(target / STARTED) as started:
         yield started, done
-    (target / STARTED).unlink()
+    (target / STARTED).unlink(missing_ok=True)  # another run may have ended before
