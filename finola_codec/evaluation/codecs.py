@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from PIL import Image, features
 from PIL import __version__ as pillow_version
 
 from finola_codec import __version__, codec, container
-from finola_codec.errors import ConfigError
+from finola_codec.errors import ConfigError, ImageError
 from finola_codec.evaluation.commands import BPG, MOZJPEG, VVC
+from finola_codec.formats import format_of
 from finola_codec.runtime.manifest import DEFAULT_TUNE, Tune, encoding_hash
 from finola_codec.runtime.model import Model, load_model
 
@@ -166,9 +166,9 @@ HEIC = PillowCodec(
     _wheel("pillow-heif"),
 )
 
-# What each codec needs: a feature of Pillow, or a plugin and the wheel that holds it.
+# What each codec needs: a feature of Pillow, or the plugin for a suffix.
 _FEATURES = {"webp": "webp", "jpeg2000": "jpg_2000", "avif": "avif"}
-_PLUGINS = {"jxl": ("pillow_jxl", "pillow-jxl-plugin"), "heic": ("pillow_heif", "pillow-heif")}
+_PLUGINS = {"jxl": ".jxl", "heic": ".heic"}
 _PILLOW = {c.name: c for c in (JPEG, WEBP, JPEG2000, AVIF, JXL, HEIC)}
 _COMMANDS = {c.name: c for c in (MOZJPEG, BPG, VVC)}
 KNOWN = (*_PILLOW, *_COMMANDS)
@@ -191,11 +191,8 @@ def _other(name: str) -> ImageCodec:
     if name in _FEATURES and not features.check(_FEATURES[name]):
         raise ConfigError(f"this Pillow was built without {name}")
     if name in _PLUGINS:
-        module, wheel = _PLUGINS[name]
         try:
-            plugin = importlib.import_module(module)
-        except ImportError as error:
-            raise ConfigError(f"{name} needs the wheel {wheel}: pip install {wheel}") from error
-        if name == "heic":
-            plugin.register_heif_opener()
+            format_of(_PLUGINS[name])
+        except ImageError as error:
+            raise ConfigError(f"{name}: {error}") from error
     return _PILLOW[name]

@@ -8,10 +8,9 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from finola_codec import formats
+from finola_codec import formats, images
 from finola_codec.container import DEFAULT_MAX_PIXELS
 from finola_codec.errors import ConfigError, ImageError
 
@@ -26,7 +25,9 @@ class Picture:
     size: int = 0
 
     def read(self, resize: int | None = None, crop: int | None = None) -> Image.Image:
-        """Read the picture as RGB, upright; its shorter side brought to ``resize``, its centre cropped to ``crop``.
+        """Read the picture as RGB, as :func:`finola_codec.encode` sees it: upright, 8 bits a channel.
+
+        Its shorter side is brought to ``resize``, and its centre cropped to ``crop``.
 
         It comes without its ICC profile and EXIF, which some codecs would carry along and others not. Raises
         :class:`ImageError` naming the picture where it cannot be read, or is smaller than the crop.
@@ -37,8 +38,7 @@ class Picture:
             with self.path.open("rb") as file:
                 file.seek(self.offset)
                 picture = formats.read(io.BytesIO(file.read(self.size)), self.name)
-        pixels = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-        resized = _resized(Image.fromarray(pixels), resize, self.name)
+        resized = _resized(Image.fromarray(images.to_planes(picture).pixels), resize, self.name)
         if crop is not None and crop > min(resized.size):
             raise ImageError(f"{self.name}: {resized.width} x {resized.height} pixels, less than the crop's {crop}")
         return _centre(resized, crop)
@@ -51,7 +51,7 @@ def find(source: str) -> list[Picture]:
     """
     path = Path(source)
     if path.is_dir():
-        found = [Picture(p.relative_to(path).as_posix(), p) for p in sorted(path.rglob("*")) if _is_picture(p.name)]
+        found = [Picture(p.relative_to(path).as_posix(), p) for p in formats.pictures_in(path)]
     elif path.suffix == ".tar" and path.is_file():
         found = _in_tar(path)
     elif path.suffix == ".txt" and path.is_file():

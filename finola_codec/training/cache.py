@@ -74,7 +74,7 @@ def _pictures(source: Path, folder: Path, min_side: int) -> Iterator[tuple[str, 
 def _paths(source: Path) -> Iterator[tuple[str, Path]]:
     """The name of each picture and its path."""
     if source.is_dir():
-        for path in sorted(p for p in source.rglob("*") if p.suffix.lower() in formats.SUFFIXES):
+        for path in formats.pictures_in(source):
             yield str(path.relative_to(source)), path
         return
     try:

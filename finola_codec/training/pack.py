@@ -19,7 +19,7 @@ def pack(source: Path, folder: Path, most: int) -> list[Path]:
     """
     if folder.exists():
         raise ConfigError(f"{folder}: exists already; name a new folder")
-    paths = sorted(p for p in source.rglob("*") if p.suffix.lower() in formats.SUFFIXES)
+    paths = formats.pictures_in(source)
     sizes = {path: path.stat().st_size for path in paths}
     if not paths:
         raise ConfigError(f"{source}: has no pictures")

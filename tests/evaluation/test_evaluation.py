@@ -186,6 +186,13 @@ def test_metadata_does_not_count(photo: Image.Image, tmp_path: Path) -> None:
     assert not read.getexif()
 
 
+def test_a_picture_of_16_bits_is_the_one_that_is_encoded(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    Image.fromarray(ramp).save(tmp_path / "a.png")
+    (picture,) = pictures.find(str(tmp_path / "a.png"))
+    assert np.array_equal(np.asarray(picture.read())[..., 0], np.rint(ramp / 257))
+
+
 @pytest.mark.parametrize("name", list(KNOWN))
 def test_every_codec_keeps_a_picture_and_its_scale_rises(name: str, photo: Image.Image) -> None:
     try:
