@@ -74,10 +74,12 @@ def write(folder: Path, models: Sequence[Model], packages: Path | None = None) -
     ``packages`` is a folder ``node_modules`` with what is needed of npm; without it npm fetches that. Raises
     :class:`ConfigError` where there is neither.
     """
-    shutil.copytree(_package(), folder, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
-    for dependency in DEPENDENCIES:
-        with tempfile.TemporaryDirectory() as scratch:
-            _copy_dependency(dependency, packages, Path(scratch), folder / dependency.target)
+    with tempfile.TemporaryDirectory() as scratch:  # nothing is written where something is missing
+        fetched = Path(scratch, "fetched")
+        for dependency in DEPENDENCIES:
+            _copy_dependency(dependency, packages, Path(scratch, dependency.target), fetched / dependency.target)
+        shutil.copytree(_package(), folder, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
+        shutil.copytree(fetched, folder, dirs_exist_ok=True)
     for model in models:
         _write_model(model, folder / "models" / model.name)
     index = [{"name": model.name, "id": model.id.hex()} for model in models]
@@ -107,7 +109,8 @@ def _copy_dependency(dependency: _Dependency, packages: Path | None, scratch: Pa
 
 
 def _fetched(name: str, scratch: Path) -> Path:
-    """Have npm fetch the version of a package that ``package.json`` names, into ``scratch``."""
+    """Have npm fetch the version of a package that ``package.json`` names, into a new folder ``scratch``."""
+    scratch.mkdir(parents=True)
     content = json.loads((_package() / "package.json").read_text())
     version = (content["dependencies"] | content["devDependencies"])[name]
     command = ["npm", "pack", "--silent", f"{name}@{version}"]

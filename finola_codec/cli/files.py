@@ -114,7 +114,7 @@ def _bpp(lines: Sequence[Line]) -> float:
 
 def _run_one(source: str, target: str, work: Work, how: How) -> None:
     check_apart(source, target)
-    if how.skip_existing and target != STREAM and Path(target).exists():
+    if how.skip_existing and target != STREAM and Path(target).is_file():
         return
     check_target(target, how.force)
     if source != STREAM and Path(source).is_dir():

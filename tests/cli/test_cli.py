@@ -139,6 +139,7 @@ def test_existing_results_can_be_skipped(shell: Shell, png: Path, photo: Image.I
     assert f"1 file, 0.1 megapixels, {png.stat().st_size:,} bytes to {size:,} bytes" in last
     assert shell("encode", png, out / "cat.fin", "--skip-existing").returncode == 0
     assert (out / "cat.fin").read_bytes() == b"precious"
+    assert "is a folder" in shell.fails("encode", png, out, "--skip-existing")
 
 
 def test_decoding_to_other_formats(shell: Shell, png: Path, photo: Image.Image, tmp_path: Path) -> None:
