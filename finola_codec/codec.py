@@ -55,7 +55,7 @@ def encode(
 
     ``quality`` runs from 1 to 100. Instead of it one target may be given: ``target_bpp`` (bits per pixel) or
     ``target_bytes`` for the best quality that does not exceed it, ``target_psnr`` (dB, RGB) for the lowest
-    quality that reaches it.
+    quality that reaches it. Bytes are taken to rise with quality; with a layer, a higher one may fit sometimes.
 
     ``effort`` 0 rounds every number. 1 chooses it by what it costs and brings. 3 also looks for a layer. From 5 on the
     vectors are refined by gradient descent, in 3, 5, 8, 13 and 40 iterations at 5, 7, 8, 9 and 10, if the model has
@@ -74,8 +74,8 @@ def encode(
     Raises :class:`ConfigError` for a quality, effort, layer or tune out of range, for a ``tune`` that the model has no
     encoder for or that the effort cannot refine by, for two targets, and for a target that makes no sense;
     :class:`TargetError` where no quality meets the target; :class:`LimitError` for a picture that :func:`decode` would
-    refuse under the same ``max_pixels``; :class:`ImageError` for a picture without pixels; :class:`ModelError` for an
-    unknown model.
+    refuse under the same ``max_pixels``, and for metadata above 16 MiB; :class:`ImageError` for a picture without
+    pixels, and for a lossless one with a side above 16,383; :class:`ModelError` for an unknown model.
 
     >>> import skimage.data
     >>> cat = Image.fromarray(skimage.data.cat())
@@ -149,8 +149,8 @@ def salvage(
     """Decode what is intact of a damaged .fin file, and say what is missing.
 
     The picture of a whole file comes with an empty list. Missing vectors are replaced by the prior's means, and a
-    missing alpha plane by an opaque one. Raises what :func:`decode` raises where not even the hyper vectors are
-    intact.
+    missing alpha plane by an opaque one. Raises :class:`FormatError` where neither the hyper vectors nor a layer are
+    intact. A missing model, a wrong device and too many pixels raise what they raise in :func:`decode`.
     """
     header, chunks, problems = container.salvage(data, max_pixels)
     if HYPER not in chunks:
@@ -267,7 +267,7 @@ def _choose(model: Model, pixels: NDArray[np.uint8], quality: int, effort: int, 
         size = sum(map(container.chunk_bytes, _chunks(coded).values()))
         return Learned(coded, size, model.pixels.synthesise(coded.y, quality, *pixels.shape[:2]), bits)
 
-    weight = model.lagrangian(quality) / 3
+    weight = model.lagrange_multiplier(quality) / 3
     return search.choose(learned(pixels), weight, fine_weight(weight, quality), learned)
 
 

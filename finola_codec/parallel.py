@@ -44,7 +44,7 @@ class Engine:
             return (function(item) for item in items)
         from finola_codec.processes import on_processes
 
-        return on_processes(self.workers, function, items)
+        return on_processes(self.workers, function, items, self.workers * AHEAD, THREADS)
 
     def _on_ray(self, function: Callable[[In], Out], items: Iterable[In]) -> Generator[Out, None, None]:
         try:

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -16,20 +16,24 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, TypeVar
 
 from finola_codec.errors import FinolaError
-from finola_codec.parallel import AHEAD, THREADS
 
 In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-def on_processes(workers: int, function: Callable[[In], Out], items: Iterable[In]) -> Generator[Out, None, None]:
-    """``function`` of each item, in order, on so many processes of one thread each."""
+def on_processes(
+    workers: int, function: Callable[[In], Out], items: Iterable[In], ahead: int, threads: Sequence[str]
+) -> Generator[Out, None, None]:
+    """``function`` of each item, in order, on so many processes, with at most ``ahead`` items under way.
+
+    Each has one thread; ``threads`` are the environment variables that libraries are told so by.
+    """
     context = _Context()
     alive, held = context.Pipe(duplex=False)  # the other end closes when this process ends, however it does
-    with _one_thread_each(), held, ProcessPoolExecutor(workers, context, _end_with, (alive,)) as pool:
+    with _one_thread_each(threads), held, ProcessPoolExecutor(workers, context, _end_with, (alive,)) as pool:
         try:
             source = iter(items)
-            waiting = deque(_submit(pool, function, item) for item in islice(source, workers * AHEAD))
+            waiting = deque(_submit(pool, function, item) for item in islice(source, ahead))
             while waiting:
                 yield waiting.popleft().result()
                 waiting.extend(_submit(pool, function, item) for item in islice(source, 1))
@@ -81,10 +85,10 @@ def _end_with(alive: Connection) -> None:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def _one_thread_each(threads: Sequence[str]) -> Iterator[None]:
     """Processes that start meanwhile inherit this; libraries read it when imported, before a worker could set it."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
+    before = {name: os.environ.get(name) for name in threads}
+    os.environ.update(dict.fromkeys(threads, "1"))
     try:
         yield
     finally:

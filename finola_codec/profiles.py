@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from finola_codec.entropy.prior import PriorSpec
 from finola_codec.errors import ConfigError
 from finola_codec.fields import build
-from finola_codec.quality import lagrangian
+from finola_codec.quality import lagrange_multiplier
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Profile:
 
     def lambdas(self, position: Any) -> Any:
         """Lambda at positions (a number, array or tensor) in [0, 1] of the quality range."""
-        return lagrangian(position, self.lambda_min, self.lambda_max)
+        return lagrange_multiplier(position, self.lambda_min, self.lambda_max)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary, read back by :func:`from_dict`."""

@@ -25,7 +25,7 @@ def position(quality: int) -> float:
     return (quality - 1) / (QUALITIES - 1)
 
 
-def lagrangian(where: Any, lowest: float, highest: float) -> Any:
+def lagrange_multiplier(where: Any, lowest: float, highest: float) -> Any:
     """Lambda at positions (a number, array or tensor) in [0, 1]: geometric interpolation.
 
     The loss is bpp + lambda 255^2 MSE, with the mean square error over pixels in [0, 1] and three channels.

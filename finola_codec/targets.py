@@ -27,7 +27,8 @@ class _Attempt:
 def largest_within(encode: Callable[[int], bytes], limit: int) -> bytes:
     """Find the file of the highest quality that has at most ``limit`` bytes.
 
-    Raises :class:`TargetError` where even that of quality 1 has more.
+    Sizes are taken to rise with quality. With a lossless layer they need not, and then the file may be of a lower
+    quality than would fit. Raises :class:`TargetError` where even that of quality 1 has more.
 
     >>> len(largest_within(lambda quality: bytes(100 * quality), limit=4321))
     4300
@@ -48,7 +49,7 @@ def largest_within(encode: Callable[[int], bytes], limit: int) -> bytes:
 def first_reaching(encode: Callable[[int], tuple[float, bytes]], psnr: float) -> bytes:
     """Find the file of the lowest quality that reaches ``psnr`` (dB); ``encode`` gives PSNR and file.
 
-    Raises :class:`TargetError` where that of quality 100 does not.
+    PSNR is taken to rise with quality. Raises :class:`TargetError` where that of quality 100 does not.
     """
     _, reaches = _neighbours(
         lambda quality: _Attempt(*encode(quality)), lambda reached: reached >= psnr, psnr, DECIBELS_A_QUALITY

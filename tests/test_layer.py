@@ -19,7 +19,7 @@ from tests.golden.make import chart, page
 def cost(picture: Image.Image, data: bytes, model: Model, quality: int) -> float:
     """Bits and error of a file, as training and the encoder weigh them."""
     error = (np.asarray(picture.convert("RGB"), float) - np.asarray(decode(data, model=model).convert("RGB"))) ** 2
-    return 8 * len(data) + model.lagrangian(quality) * error.sum() / 3
+    return 8 * len(data) + model.lagrange_multiplier(quality) * error.sum() / 3
 
 
 def test_a_page_of_text_is_a_layer_alone(either_model: Model) -> None:

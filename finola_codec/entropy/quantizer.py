@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finola_codec.entropy.coder import MAX_RESIDUAL
+from finola_codec.entropy.fixed import Integers
 from finola_codec.entropy.tables import Tables
-
-Integers = NDArray[np.int32]
 
 
 def nearest(wanted: NDArray[np.floating]) -> Integers:

@@ -20,10 +20,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from finola_codec.entropy.tables import PRECISION, TOTAL
 from finola_codec.errors import FormatError
 
-PRECISION = 24
-TOTAL = 2**PRECISION
 WORD = 32
 STATE_WORDS = 2
 BASE = 2**WORD

@@ -1,1 +1,1 @@
-"""Running a trained model without torch: loading, ONNX Runtime sessions, padding."""
+"""Runs a trained model without torch: opens and checks its folder, transforms pictures by windows, refines vectors."""

@@ -58,7 +58,7 @@ class Model:
         """Whether vectors can be refined: whether it has the decoder's gradient."""
         return self.manifest.refines
 
-    def lagrangian(self, quality: int) -> float:
+    def lagrange_multiplier(self, quality: int) -> float:
         """Lambda of a quality of 1..100: the loss is bpp + lambda 255^2 MSE, the mean over three channels."""
         return self.profile.lambdas(qualities.position(quality))
 
@@ -67,7 +67,7 @@ class Model:
 
         The linear shortcut makes an error in the latent one of the same size, over ``unit``, in the pixels.
         """
-        return self.prior.error_weight * self.lagrangian(quality) * 255**2 / 3 / self.profile.unit**2
+        return self.prior.error_weight * self.lagrange_multiplier(quality) * 255**2 / 3 / self.profile.unit**2
 
     @cached_property
     def prior(self) -> ExactPrior:

@@ -45,7 +45,7 @@ def refine(
     assert isinstance(model.prior, ExactHyperprior)  # no other model has the decoder's gradient
     usual, lower = model.price(quality), PRICE * model.price(quality)
     curvature = CURVATURE / model.profile.unit**2
-    weight = model.lagrangian(quality) * 255**2 / 3  # bits for a squared error, pixels lying in [0, 1]
+    weight = model.lagrange_multiplier(quality) * 255**2 / 3  # bits for a squared error, pixels lying in [0, 1]
     gradient = np.empty_like(y)
     costs: list[float] = []
     for rate in np.geomspace(FIRST_RATE, LAST_RATE, iterations, dtype=np.float32):

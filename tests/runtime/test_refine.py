@@ -20,7 +20,7 @@ def cost(model: Model, picture: Image.Image, effort: int) -> float:
     """bpp + lambda 255^2 MSE of a whole file."""
     data = encode(picture, 40, model=model, effort=effort)
     mse = 10 ** (-psnr(picture, decode(data, model=model)) / 10)
-    return 8 * len(data) / (picture.width * picture.height) + model.lagrangian(40) * 255**2 * mse
+    return 8 * len(data) / (picture.width * picture.height) + model.lagrange_multiplier(40) * 255**2 * mse
 
 
 def test_effort_lowers_the_cost(tiny_model: Model, photo: Image.Image) -> None:
