@@ -8,7 +8,12 @@ from pathlib import Path
 
 from finola_codec.nn.model import Codec
 from finola_codec.training.config import CONFIG
+from finola_codec.training.files import COUNT, EFFORT, SIDE
 from finola_codec.training.logs import VALIDATION
+
+HELD_OUT = f"""Real files of at most {COUNT} held-out pictures, photographs and graphics alike, cut to {SIDE} x {SIDE}
+pixels, at effort {EFFORT} and without a lossless layer. They compare weights; `finola-codec eval` compares codecs.
+Mean of per-picture values:"""
 
 
 def model_card(
@@ -56,7 +61,7 @@ def _before(card: str) -> str:
 
 
 def _files(table: str) -> str:
-    return f"Real files of held-out pictures, mean of per-picture values:\n\n{table}\n\n" if table else ""
+    return f"{HELD_OUT}\n\n{table}\n\n" if table else ""
 
 
 def _held_out(path: Path, bits: str) -> str:
