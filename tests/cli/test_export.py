@@ -13,8 +13,7 @@ from click.testing import CliRunner, Result
 
 from finola_codec import Model, load_model
 from finola_codec.cli import main
-from finola_codec.nn import export as exporting
-from finola_codec.training import card, codec
+from finola_codec.training import export as exporting
 from finola_codec.training.config import CONFIG, TrainConfig
 
 Export = Callable[..., Result]
@@ -25,8 +24,8 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Export:
     """Exports what takes no training, and no time: a copy of a model."""
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / CONFIG).write_text(json.dumps(TrainConfig().to_dict()))
-    monkeypatch.setattr(codec, "load_trained", lambda run: (None, 3))
-    monkeypatch.setattr(card, "model_card", lambda *arguments: "a card")
+    monkeypatch.setattr(exporting, "load_trained", lambda run: (None, 3))
+    monkeypatch.setattr(exporting, "model_card", lambda *arguments: "a card")
 
     def run(model: Model, folder: Path, *options: str) -> Result:
         def write(codec: None, draft: Path, name: str, card: str, licence: str) -> Model:
