@@ -75,19 +75,19 @@ def _throughput(name: str) -> None:
     image, model = picture(1.6), finola_codec.load_model(name)
     pixels = np.asarray(image)
     size = pixels.shape[0] * pixels.shape[1] / 1e6
-    y = model.pixels.analyse(pixels, 50)
-    z = model.pixels.hyper(y, 50)
+    y = model.transforms.analyse(pixels, 50)
+    z = model.transforms.hyper(y, 50)
     coded = model.prior.encode(y.copy(), z, 50, model.price(50))
     data = finola_codec.encode(image, model=model)
     print(name)
     parts = {
         "encode": lambda: finola_codec.encode(image, model=model),
-        "  analysis": lambda: model.pixels.analyse(pixels, 50),
+        "  analysis": lambda: model.transforms.analyse(pixels, 50),
         "  prior and coding": lambda: model.prior.encode(y.copy(), z, 50, model.price(50)),
         "  prior, coding, no RDO": lambda: model.prior.encode(y.copy(), z, 50),
         "decode": lambda: finola_codec.decode(data),
         "  prior and coding ": lambda: model.prior.decode(coded.hyper, coded.vectors, y.shape[:2], 50),
-        "  synthesis": lambda: model.pixels.synthesise(coded.y, 50, *pixels.shape[:2]),
+        "  synthesis": lambda: model.transforms.synthesise(coded.y, 50, *pixels.shape[:2]),
     }
     for part, work in parts.items():
         seconds = best(work)

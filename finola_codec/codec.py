@@ -249,7 +249,7 @@ def _encode(
         if choice.pixels is not None:
             return choice.pixels
         assert choice.learned is not None
-        return model.pixels.synthesise(choice.learned.y, quality, height, width)
+        return model.transforms.synthesise(choice.learned.y, quality, height, width)
 
     chunks = {} if choice.learned is None else _chunks(choice.learned)
     if choice.layer is not None:
@@ -262,10 +262,10 @@ def _choose(model: Model, pixels: NDArray[np.uint8], quality: int, effort: int, 
     """Encode with and without a layer, and keep what costs less."""
 
     def learned(pixels: NDArray[np.uint8], free: Mask | None = None) -> Learned:
-        bits = np.zeros(model.pixels.grid(*pixels.shape[:2]), np.float32)
+        bits = np.zeros(model.transforms.grid(*pixels.shape[:2]), np.float32)
         coded = payloads(model, pixels, quality, effort, tune, free, bits)
         size = sum(map(container.chunk_bytes, _chunks(coded).values()))
-        return Learned(coded, size, model.pixels.synthesise(coded.y, quality, *pixels.shape[:2]), bits)
+        return Learned(coded, size, model.transforms.synthesise(coded.y, quality, *pixels.shape[:2]), bits)
 
     weight = model.lagrange_multiplier(quality) / 3
     return search.choose(learned(pixels), weight, fine_weight(weight, quality), learned)
@@ -284,8 +284,8 @@ def payloads(
 
     What is ``free`` (h, w) need not be coded. The bits of each C-vector are added to ``bits`` (h, w), if it is given.
     """
-    y = model.pixels.analyse(pixels, quality, tune)
-    z = model.pixels.hyper(y, quality)
+    y = model.transforms.analyse(pixels, quality, tune)
+    z = model.transforms.hyper(y, quality)
     price = _price(model, pixels, quality, tune) if effort else None
     if effort in REFINEMENTS and model.refines and tune == DEFAULT_TUNE:
         assert z is not None
@@ -337,14 +337,14 @@ def _check_targets(**targets: float | None) -> None:
 def _check_limits(width: int, height: int, model: Model, max_pixels: int | None) -> None:
     """Apply the limits of :func:`decode` before anything is written that it would refuse."""
     container.check_size(width, height, max_pixels)
-    rows, columns = model.pixels.grid(height, width)
+    rows, columns = model.transforms.grid(height, width)
     container.check_cover(rows * columns * model.profile.block**2, max_pixels)
 
 
 def _grid(header: Header, model: Model, max_pixels: int | None) -> tuple[int, int]:
     """Return the rows and columns of C-vectors, which must not cover too much."""
     _check_limits(header.width, header.height, model, max_pixels)
-    return model.pixels.grid(header.height, header.width)
+    return model.transforms.grid(header.height, header.width)
 
 
 def _integers(header: Header, chunks: Mapping[int, bytes], model: Model, grid: tuple[int, int]) -> Integers:
@@ -364,7 +364,7 @@ def _recovered(
 
 
 def _synthesised(header: Header, model: Model, y: Integers) -> NDArray[np.uint8]:
-    return model.pixels.synthesise(y, header.quality, header.height, header.width)
+    return model.transforms.synthesise(y, header.quality, header.height, header.width)
 
 
 def _layer_alone(header: Header, chunks: Mapping[int, bytes]) -> NDArray[np.uint8]:

@@ -158,8 +158,8 @@ def _samples(model: Model) -> list[Sample]:
 
 
 def _coded(model: Model, pixels: np.ndarray, quality: int) -> Floats:
-    y = model.pixels.analyse(pixels, quality)
-    z = model.pixels.hyper(y, quality)
+    y = model.transforms.analyse(pixels, quality)
+    z = model.transforms.hyper(y, quality)
     return to_real(model.prior.encode(y, z, quality, model.price(quality)).y)
 
 

@@ -24,7 +24,7 @@ from finola_codec.batch import folder as batch
 from finola_codec.batch.manifest import writing
 from finola_codec.batch.work import Encoding
 from finola_codec.cli import main
-from finola_codec.runtime.pixels import Pixels
+from finola_codec.runtime.transforms import Transforms
 
 
 @pytest.fixture
@@ -380,7 +380,7 @@ def test_the_opened_picture_is_let_go_of_before_it_is_transformed(
     """Of 100 megapixels it would take 300 MB as long as encoding lasts."""
     opened: list[weakref.ref[Image.Image]] = []
     alive: list[bool] = []
-    read, analyse = formats.read, Pixels.analyse
+    read, analyse = formats.read, Transforms.analyse
 
     def reading(*arguments: Any) -> Image.Image:
         picture = read(*arguments)
@@ -392,7 +392,7 @@ def test_the_opened_picture_is_let_go_of_before_it_is_transformed(
         return analyse(*arguments)
 
     monkeypatch.setattr(formats, "read", reading)
-    monkeypatch.setattr(Pixels, "analyse", analysing)
+    monkeypatch.setattr(Transforms, "analyse", analysing)
     Encoding(model=str(tiny_model.folder), layer="off", effort=1)(source / "0.png", "0.png", threads=1)
     assert alive == [False]
     Encoding(model=str(tiny_model.folder), layer="off")(source / "0.png", "0.png", threads=1)
@@ -427,14 +427,14 @@ def test_one_run_may_end_before_another(tmp_path: Path) -> None:
 def test_too_little_memory_for_one_file_does_not_end_a_batch(
     tiny_model: Model, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    analyse = Pixels.analyse
+    analyse = Transforms.analyse
 
-    def sparing(self: Pixels, pixels: np.ndarray, *options: Any) -> np.ndarray:
+    def sparing(self: Transforms, pixels: np.ndarray, *options: Any) -> np.ndarray:
         if pixels.shape[1] == 20:
             raise MemoryError
         return analyse(self, pixels, *options)
 
-    monkeypatch.setattr(Pixels, "analyse", sparing)
+    monkeypatch.setattr(Transforms, "analyse", sparing)
     done = encode(tiny_model, source, tmp_path / "target", "--workers", 1)
     assert done.exit_code == 2
     assert "deep/0.png: there is not enough memory for it" in done.output

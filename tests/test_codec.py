@@ -124,8 +124,8 @@ def test_a_file_of_another_model_is_refused_by_name(tiny_model: Model, photo: Im
 
 
 def test_the_fingerprint_is_that_of_the_integers(tiny_model: Model, photo: Image.Image) -> None:
-    y = tiny_model.pixels.analyse(np.asarray(photo), 50)
-    z = tiny_model.pixels.hyper(y, 50)
+    y = tiny_model.transforms.analyse(np.asarray(photo), 50)
+    z = tiny_model.transforms.hyper(y, 50)
     integers = tiny_model.prior.encode(y, z, 50, tiny_model.price(50)).y
     expected = hashlib.sha256(integers.astype("<i4").tobytes()).hexdigest()
     assert fingerprint(encode(photo, 50, model=tiny_model, effort=1), model=tiny_model) == expected
@@ -211,9 +211,9 @@ def test_large_flat_pictures_can_be_read(model: str, kind: str) -> None:
 
 
 def test_encode_leaves_its_arguments_alone(either_model: Model, photo: Image.Image) -> None:
-    y = either_model.pixels.analyse(np.asarray(photo), 50)
+    y = either_model.transforms.analyse(np.asarray(photo), 50)
     before = y.copy()
-    either_model.prior.encode(y, either_model.pixels.hyper(y, 50), 50, either_model.price(50))
+    either_model.prior.encode(y, either_model.transforms.hyper(y, 50), 50, either_model.price(50))
     assert (y == before).all()
 
 

@@ -96,8 +96,8 @@ def calibrate(model: Model, pictures: Iterable[NDArray[np.uint8]]) -> Model:
 
 
 def _counts(model: Model, picture: NDArray[np.uint8], quality: int) -> NDArray[np.int64]:
-    y = model.pixels.analyse(picture, quality)
-    return model.prior.count(y, model.pixels.hyper(y, quality), quality, model.price(quality))
+    y = model.transforms.analyse(picture, quality)
+    return model.prior.count(y, model.transforms.hyper(y, quality), quality, model.price(quality))
 
 
 def _write_prior(folder: Path, arrays: Arrays, tables: Tables) -> None:

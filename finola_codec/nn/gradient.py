@@ -19,7 +19,7 @@ from finola_codec.nn.model import BlockCodec
 from finola_codec.nn.recorder import Recorder, Value
 from finola_codec.profiles import BlockProfile
 from finola_codec.runtime.manifest import DECODER, DECODER_GRID, GRADIENT, GRADIENT_GRID
-from finola_codec.runtime.pixels import NOT_WANTED
+from finola_codec.runtime.transforms import NOT_WANTED
 
 COLOURS = 3
 

@@ -13,7 +13,7 @@ from finola_codec.nn.model import Codec
 from finola_codec.runtime.devices import Floats, Graph
 from finola_codec.runtime.manifest import Manifest
 from finola_codec.runtime.model import Model
-from finola_codec.runtime.pixels import Pixels, pixels_of
+from finola_codec.runtime.transforms import Transforms, transforms_of
 
 
 class LiveModel(Model):
@@ -33,7 +33,7 @@ class LiveModel(Model):
         return codec.prior.exact(codec.prior.to_integers(), frequency_tables.build())
 
     @cached_property
-    def pixels(self) -> Pixels:
+    def transforms(self) -> Transforms:
         """The transforms, in torch."""
         codec: Codec = self.__dict__["codec"]
         graphs, device = codec.graphs(), next(codec.parameters()).device
@@ -47,4 +47,4 @@ class LiveModel(Model):
 
             return run
 
-        return pixels_of(codec.profile, open_graph)
+        return transforms_of(codec.profile, open_graph)

@@ -89,7 +89,7 @@ def _fixed_length(
     rows, pixels = [], 0
     for picture in pictures:
         original = np.asarray(picture.read(*protocol))
-        y = opened.pixels.analyse(original, quality)
+        y = opened.transforms.analyse(original, quality)
         rows.append(prior.residuals(y, quality, opened.price(quality)))
         pixels += original.shape[0] * original.shape[1]
     residuals = np.concatenate(rows)  # (tiles, C)

@@ -19,7 +19,7 @@ from finola_codec.runtime import installed
 from finola_codec.runtime import manifest as manifests
 from finola_codec.runtime.devices import Graph, choose, open_graph
 from finola_codec.runtime.manifest import MANIFEST, PRIOR, Manifest
-from finola_codec.runtime.pixels import Pixels, pixels_of
+from finola_codec.runtime.transforms import Transforms, transforms_of
 
 DEFAULT_MODEL = "finola-base"
 
@@ -82,13 +82,13 @@ class Model:
         return ExactFactorised(arrays, tables, self.profile.depth)
 
     @cached_property
-    def pixels(self) -> Pixels:
+    def transforms(self) -> Transforms:
         """The transforms between pixels and vectors."""
 
         def opened(name: str, leads_to_pixels: bool) -> Graph:
             return open_graph(self.folder / name, self.device, self.threads, leads_to_pixels)
 
-        return pixels_of(self.profile, opened)
+        return transforms_of(self.profile, opened)
 
 
 def load_model(model: str | Path = DEFAULT_MODEL, threads: int = 0, device: str | None = None) -> Model:

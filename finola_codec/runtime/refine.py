@@ -51,7 +51,7 @@ def refine(
     for rate in np.geomspace(FIRST_RATE, LAST_RATE, iterations, dtype=np.float32):
         payloads = model.prior.encode(y, z, quality, lower if costs else usual, free)
         bits, error, top = 8 * (len(payloads.hyper) + len(payloads.vectors)), 0.0, 0
-        for strip, squared in model.pixels.gradient(payloads.y, pixels, quality):
+        for strip, squared in model.transforms.gradient(payloads.y, pixels, quality):
             gradient[top : top + len(strip)] = strip
             error, top = error + squared, top + len(strip)
         model.prior.add_context(gradient, payloads.y, z, quality, 1 / (2 * weight), DAMPING)
@@ -60,6 +60,6 @@ def refine(
         costs.append(bits + weight * error)
         _log.info("iteration %d of %d: %.0f bits of rate and distortion", len(costs), iterations, costs[-1])
     if costs[-1] > costs[0]:
-        y[:] = model.pixels.analyse(pixels, quality)
+        y[:] = model.transforms.analyse(pixels, quality)
         return usual
     return lower

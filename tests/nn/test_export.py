@@ -25,9 +25,9 @@ from finola_codec.runtime.model import Model, load_model
 def test_pixels_agree_with_torch_to_one_level(either_model: Model, photo: Image.Image, size: tuple[int, int]) -> None:
     codec = restore(either_model.folder).eval()
     pixels = np.asarray(photo)[: size[0], : size[1]]
-    y = either_model.pixels.analyse(pixels, 40)
-    payloads = either_model.prior.encode(y, either_model.pixels.hyper(y, 40), 40)
-    decoded = either_model.pixels.synthesise(payloads.y, 40, *size)
+    y = either_model.transforms.analyse(pixels, 40)
+    payloads = either_model.prior.encode(y, either_model.transforms.hyper(y, 40), 40)
+    decoded = either_model.transforms.synthesise(payloads.y, 40, *size)
     weights = mix_of(torch.tensor([39 / 99]), codec.profile.anchors)
     with torch.no_grad():
         expected = codec.synthesise(torch.from_numpy(to_real(payloads.y)).permute(2, 0, 1)[None], weights)

@@ -30,13 +30,13 @@ def by_autograd(codec: Codec, y: np.ndarray, picture: np.ndarray, quality: int) 
 
 
 def by_graphs(model: Model, y: np.ndarray, picture: np.ndarray, quality: int) -> Pair:
-    strips, errors = zip(*model.pixels.gradient(y, picture, quality), strict=True)
+    strips, errors = zip(*model.transforms.gradient(y, picture, quality), strict=True)
     return np.concatenate(strips), sum(errors)
 
 
 def coded(model: Model, picture: np.ndarray, quality: int) -> np.ndarray:
-    y = model.pixels.analyse(picture, quality)
-    return model.prior.encode(y, model.pixels.hyper(y, quality), quality).y
+    y = model.transforms.analyse(picture, quality)
+    return model.prior.encode(y, model.transforms.hyper(y, quality), quality).y
 
 
 @pytest.mark.parametrize("size", [(16, 16), (10, 3), (33, 70), (160, 96)])

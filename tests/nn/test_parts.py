@@ -50,10 +50,10 @@ def test_the_whole_encoder_is_tuned_but_its_shortcut(tuned: Model, tiny_model: M
     usual = restore(tiny_model.folder)
     shortcut = usual.encoder.get_parameter("lapped.weight").clone()
     live = LiveModel(changed(usual))  # in torch, whose usual encoder is now the tuned one
-    expected = live.pixels.analyse(pixels, 50)
-    moved = np.abs(tiny_model.pixels.analyse(pixels, 50) - expected).max()
+    expected = live.transforms.analyse(pixels, 50)
+    moved = np.abs(tiny_model.transforms.analyse(pixels, 50) - expected).max()
     # What is left is the weights' storage in half precision.
-    assert np.abs(tuned.pixels.analyse(pixels, 50, "ssim") - expected).max() < 0.05 * moved
+    assert np.abs(tuned.transforms.analyse(pixels, 50, "ssim") - expected).max() < 0.05 * moved
     assert torch.equal(usual.encoder.get_parameter("lapped.weight"), shortcut)
 
 

@@ -31,7 +31,7 @@ def test_openvino_encodes_narrow_pictures_to_nearly_the_same_vectors(
 ) -> None:
     pytest.importorskip("openvino")
     pixels = np.ascontiguousarray(photo.resize((256, 256)).crop(crop))
-    vectors = [load_model(device=name).pixels.analyse(pixels, 50) for name in (device, "cpu")]
+    vectors = [load_model(device=name).transforms.analyse(pixels, 50) for name in (device, "cpu")]
     assert np.linalg.norm(vectors[0] - vectors[1]) < 0.02 * np.linalg.norm(vectors[1])
 
 

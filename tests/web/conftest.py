@@ -22,7 +22,7 @@ from finola_codec.cli import main
 from finola_codec.runtime.devices import open_graph
 from finola_codec.runtime.manifest import DECODER, DECODER_GRID, GROWTH
 from finola_codec.runtime.model import Model, load_model
-from finola_codec.runtime.pixels import Pixels, pixels_of
+from finola_codec.runtime.transforms import Transforms, transforms_of
 from tests.golden.make import FOLDER, MODELS
 
 TIMEOUT = 120  # seconds; only a hang takes so long
@@ -100,13 +100,15 @@ def compact_models(site: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
             if (packed / f"{graph}.packed").exists():
                 paths[graph] = scratch / f"{name}-{graph}"
                 paths[graph].write_bytes(gzip.decompress((packed / f"{graph}.packed").read_bytes()))
-        vars(model)["pixels"] = _pixels(model, paths)  # in the place of what the property would make
+        vars(model)["transforms"] = _transforms(model, paths)  # in the place of what the property would make
         found[model.id.hex()] = model
     return found
 
 
-def _pixels(model: Model, paths: dict[str, Path]) -> Pixels:
-    return pixels_of(model.profile, lambda name, leads_to_pixels: open_graph(paths[name], "cpu", 0, leads_to_pixels))
+def _transforms(model: Model, paths: dict[str, Path]) -> Transforms:
+    return transforms_of(
+        model.profile, lambda name, leads_to_pixels: open_graph(paths[name], "cpu", 0, leads_to_pixels)
+    )
 
 
 @pytest.fixture(scope="session")

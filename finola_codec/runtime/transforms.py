@@ -39,13 +39,13 @@ GROWN_AT_ONCE = 4  # a tile codec grows this many C-vectors together, because th
 Opener = Callable[[str, bool], Graph]
 
 
-def pixels_of(profile: Profile, open_graph: Opener) -> Pixels:
+def transforms_of(profile: Profile, open_graph: Opener) -> Transforms:
     """Return the transforms of a model."""
     hyper_patch = profile.hyper_patch if isinstance(profile, BlockProfile) else None
-    return Pixels(profile, hyper_patch, open_graph)
+    return Transforms(profile, hyper_patch, open_graph)
 
 
-class Pixels:
+class Transforms:
     """The transforms of one model; graphs are opened when first used.
 
     Pictures are transformed by windows, which read a margin around them that is as wide as the networks see far. So

@@ -15,7 +15,7 @@ from finola_codec import Model
 from finola_codec.nn.blocks import Bottleneck
 from finola_codec.nn.export import export
 from finola_codec.profiles import FINOLA_TINY
-from finola_codec.runtime import pixels
+from finola_codec.runtime import transforms
 from tests.conftest import untrained
 
 
@@ -24,17 +24,17 @@ def test_windows_change_nothing(
     either_model: Model, photo: Image.Image, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     picture = np.asarray(photo)
-    y = either_model.pixels.analyse(picture, 60)
-    z = either_model.pixels.hyper(y, 60)
+    y = either_model.transforms.analyse(picture, 60)
+    z = either_model.transforms.hyper(y, 60)
     payloads = either_model.prior.encode(y.copy(), z, 60)
-    whole = either_model.pixels.synthesise(payloads.y, 60, *picture.shape[:2])
-    monkeypatch.setattr(pixels, "WINDOW", size)
-    monkeypatch.setattr(pixels, "GRID_WINDOW", 8 * 16)
-    y_parts = either_model.pixels.analyse(picture, 60)
-    z_parts = either_model.pixels.hyper(y, 60)
+    whole = either_model.transforms.synthesise(payloads.y, 60, *picture.shape[:2])
+    monkeypatch.setattr(transforms, "WINDOW", size)
+    monkeypatch.setattr(transforms, "GRID_WINDOW", 8 * 16)
+    y_parts = either_model.transforms.analyse(picture, 60)
+    z_parts = either_model.transforms.hyper(y, 60)
     assert (y_parts == y).all()
     assert (z_parts is None and z is None) or (z_parts == z).all()
-    assert (either_model.pixels.synthesise(payloads.y, 60, *picture.shape[:2]) == whole).all()
+    assert (either_model.transforms.synthesise(payloads.y, 60, *picture.shape[:2]) == whole).all()
     assert either_model.prior.encode(y_parts, z_parts, 60).vectors == payloads.vectors
 
 
@@ -53,7 +53,7 @@ def test_any_profile_is_transformed_by_windows_that_see_enough(
     photo = photo.crop((100, 60, 290, 160))
     data = finola_codec.encode(photo, 60, model=model)
     picture = np.asarray(finola_codec.decode(data, model=model))
-    monkeypatch.setattr(pixels, "WINDOW", 64 * 64)
-    monkeypatch.setattr(pixels, "GRID_WINDOW", 6 * 9)
+    monkeypatch.setattr(transforms, "WINDOW", 64 * 64)
+    monkeypatch.setattr(transforms, "GRID_WINDOW", 6 * 9)
     assert finola_codec.encode(photo, 60, model=model) == data
     assert (np.asarray(finola_codec.decode(data, model=model)) == picture).all()
