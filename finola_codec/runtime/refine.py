@@ -33,8 +33,8 @@ def refine(
     """Lower bits + lambda 255^2 MSE of a picture by ``iterations`` of proximal gradient descent on its C-vectors.
 
     ``pixels`` are (H, W, 3). Their vectors ``y`` (h, w, C), as the encoder gives them, are changed in place, and their
-    hyper vectors ``z`` stay as they are. What is ``free`` (h, w) need not be coded. Returns the price of an error to
-    code the vectors with.
+    hyper vectors ``z`` stay as they are. What is ``free`` (h, w) is not coded, and what it decodes to does not count.
+    Returns the price of an error to code the vectors with.
 
     An iteration codes the vectors in earnest, rate-distortion optimised, which is the proximal step for the bits. With
     the gradient g of half the pixels' squared error at the decoded vectors q, and its curvature c, a decoder that
@@ -51,10 +51,10 @@ def refine(
     for rate in np.geomspace(FIRST_RATE, LAST_RATE, iterations, dtype=np.float32):
         payloads = model.prior.encode(y, z, quality, lower if costs else usual, free)
         bits, error, top = 8 * (len(payloads.hyper) + len(payloads.vectors)), 0.0, 0
-        for strip, squared in model.transforms.gradient(payloads.y, pixels, quality):
+        for strip, squared in model.transforms.gradient(payloads.y, pixels, quality, free):
             gradient[top : top + len(strip)] = strip
             error, top = error + squared, top + len(strip)
-        model.prior.add_context(gradient, payloads.y, z, quality, 1 / (2 * weight), DAMPING)
+        model.prior.add_context(gradient, payloads.y, z, quality, 1 / (2 * weight), DAMPING, free)
         for row, decoded in enumerate(payloads.y):
             y[row] += rate * (to_real(decoded) - gradient[row] / curvature - y[row])
         costs.append(bits + weight * error)

@@ -31,7 +31,7 @@ from finola_codec.runtime.windows import Window, scaled, windows
 WINDOW = 5 * 2**17  # the pixels that a window reads; this bounds memory
 GRID_WINDOW = 2**12  # the C-vectors that a window reads of their grid
 GRADIENT_WINDOW = 2**19  # a gradient needs more memory a pixel, since it keeps what layers gave
-NOT_WANTED = 2  # stands for a pixel in [-0.5, 0.5] beyond the picture, whose error does not count
+NOT_WANTED = 2  # stands for a pixel in [-0.5, 0.5] whose error does not count, as beyond the picture
 GROWN_AT_ONCE = 4  # a tile codec grows this many C-vectors together, because their map is large
 
 
@@ -141,17 +141,22 @@ class Transforms:
             pixels[scaled(inner[0], side), scaled(inner[1], side)] = levels
         return pixels[:height, :width]
 
-    def gradient(self, y: Integers, wanted: NDArray[np.uint8], quality: int) -> Iterator[tuple[Floats, float]]:
+    def gradient(
+        self, y: Integers, wanted: NDArray[np.uint8], quality: int, free: NDArray[np.bool_] | None = None
+    ) -> Iterator[tuple[Floats, float]]:
         """Differentiate half the squared error of the pixels by decoded C-vectors (h, w, C), of a codec of blocks.
 
-        ``wanted`` are the pixels (H, W, 3) that the vectors should decode to, and the range of pixels is 1. Gives the
-        gradient in strips (rows, w, C) from the top, each with the squared error of its blocks.
+        ``wanted`` are the pixels (H, W, 3) that the vectors should decode to, and the range of pixels is 1. Blocks that
+        are ``free`` (h, w) may decode to anything. Gives the gradient in strips (rows, w, C) from the top, each with
+        the squared error of its blocks.
         """
         profile, channels, anchors = self._profile, self._profile.channels, mix(quality, self._profile.anchors)
         features, (height, width) = self._seeded(y, anchors), y.shape[:2]
 
         def through_pixels(window: Window) -> Floats:
             blocks = _blocks(wanted[scaled(window[0], self._block), scaled(window[1], self._block)], self._block)
+            if free is not None:
+                blocks[free[window]] = NOT_WANTED
             return self._graph(GRADIENT)(np.concatenate([features(window), blocks], axis=2), anchors)
 
         # What a vector decodes to depends on vectors as far away again.

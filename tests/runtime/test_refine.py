@@ -6,10 +6,12 @@ import logging
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from finola_codec import Model, decode, encode
+from finola_codec.codec import payloads
 from finola_codec.errors import ConfigError
 from finola_codec.runtime.manifest import GRADIENTS, Manifest
 from finola_codec.runtime.model import load_model
@@ -60,3 +62,18 @@ def test_effort_has_a_range(tiny_model: Model, photo: Image.Image) -> None:
     for effort in (2, 11):
         with pytest.raises(ConfigError, match=f"effort {effort} is none of 0, 1, 3, 5, 7, 8, 9, 10"):
             encode(photo, model=tiny_model, effort=effort)
+
+
+def test_what_is_covered_by_a_layer_does_not_count(photo: Image.Image) -> None:
+    """It is not coded, and so its error would be most of the cost, which refinement would then be about."""
+    model, pixels = load_model(), np.asarray(photo.crop((60, 40, 60 + 160, 40 + 128)))
+    free = np.zeros(model.transforms.grid(128, 160), bool)
+    free[:, ::2] = True
+    covered = free.repeat(16, 0).repeat(16, 1)[:, :, None]
+    pixels = np.where(covered, np.random.default_rng(1).integers(0, 256, pixels.shape, np.uint8), pixels)
+    costs = []
+    for effort in (3, 5):
+        coded = payloads(model, pixels, 40, effort, free=free)
+        errors = np.where(covered, 0.0, pixels - model.transforms.synthesise(coded.y, 40, 128, 160).astype(float))
+        costs.append(8 * len(coded.vectors) + model.lagrange_multiplier(40) / 3 * (errors**2).sum())
+    assert costs[1] < 0.99 * costs[0]
