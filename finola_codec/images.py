@@ -138,7 +138,7 @@ def _reading(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except FormatError:
+    except (FormatError, MemoryError):
         raise
     except Exception as error:  # of data that somebody has made up Pillow raises IndexError, struct.error and others
         raise FormatError(f"the {what} is damaged: {error}") from error
@@ -172,7 +172,6 @@ def _scaled_to_eight_bits(image: Image.Image) -> Image.Image:
     One grey may stand for transparency.
     """
     values = np.asarray(image, dtype=np.float64)
-    transparent = values == image.info.get("transparency")
     if image.mode == "F":
         values = np.nan_to_num(values)
         values = values * 255 if values.max() <= 1 else values
@@ -180,5 +179,5 @@ def _scaled_to_eight_bits(image: Image.Image) -> Image.Image:
         values = values / 257
     grey = Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8), "L")
     if "transparency" in image.info:
-        grey.putalpha(Image.fromarray(~transparent))
+        grey.putalpha(Image.fromarray(np.asarray(image) != image.info["transparency"]))
     return grey

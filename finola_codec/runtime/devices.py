@@ -130,8 +130,11 @@ def _widen_shortcut(model: Any) -> None:
         return opset13.constant(np.array(values, np.int64))
 
     for node in _padded_convolutions(model):
+        stride = node.get_strides()[1]
+        if stride == 1:  # it is another one, in the decoder's gradient
+            continue
         readers = list(node.output(0).get_target_inputs())
-        more = numbers(0, 0, 0, node.get_strides()[1])
+        more = numbers(0, 0, 0, stride)
         padded = opset13.pad(node.input_value(0), numbers(0, 0, 0, 0), more, "constant")
         node.input(0).replace_source_output(padded.output(0))
         columns = opset13.slice(node, start=numbers(0), stop=numbers(-1), step=numbers(1), axes=numbers(3))
