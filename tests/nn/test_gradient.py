@@ -12,7 +12,7 @@ from finola_codec.entropy.fixed import to_real
 from finola_codec.nn.blocks import mix_of
 from finola_codec.nn.model import Codec
 from finola_codec.quality import mix, position
-from finola_codec.runtime import pixels
+from finola_codec.runtime import transforms
 from finola_codec.runtime.devices import open_graph
 from finola_codec.runtime.manifest import GRADIENT, GRADIENT_GRID, GRADIENTS
 from finola_codec.runtime.model import load_model
@@ -58,7 +58,7 @@ def test_windows_change_nothing(tiny_model: Model, photo: Image.Image, monkeypat
     y = coded(tiny_model, picture, 60)
     whole, error = by_graphs(tiny_model, y, picture, 60)
     for name, size in (("GRADIENT_WINDOW", 200 * 150), ("WINDOW", 200 * 150), ("GRID_WINDOW", 10 * 16)):
-        monkeypatch.setattr(pixels, name, size)
+        monkeypatch.setattr(transforms, name, size)
     parts, error_of_parts = by_graphs(tiny_model, y, picture, 60)
     assert np.allclose(parts, whole, rtol=1e-4, atol=1e-4 * np.abs(whole).max())
     assert error_of_parts == pytest.approx(error, rel=1e-6)
