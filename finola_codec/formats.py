@@ -69,13 +69,18 @@ def read(
     return image
 
 
+def is_picture(name: str) -> bool:
+    """Return whether a file is called like a picture."""
+    return Path(name).suffix.lower() in SUFFIXES
+
+
 def pictures_in(folder: Path) -> list[Path]:
     """Find the files in and below a folder that are called like pictures, in a fixed order, without hidden ones."""
 
-    def is_picture(path: Path) -> bool:
-        return path.suffix.lower() in SUFFIXES and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+    def is_hidden(path: Path) -> bool:
+        return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
-    return sorted(filter(is_picture, folder.rglob("*")))
+    return sorted(path for path in folder.rglob("*") if is_picture(path.name) and not is_hidden(path))
 
 
 def left_out(image: Image.Image) -> str | None:
@@ -96,13 +101,14 @@ def save(image: Image.Image, target: BinaryIO, suffix: str, quality: int | None 
     options = BEST.get(format_name, {}) if quality is None else {"quality": quality}
     if format_name == "PNG":
         options = {"compress_level": PNG_LEVEL}
+    absent = too_long(image, format_name)
     try:
-        image.save(target, format_name, **save_options(image, format_name), **options)
+        image.save(target, format_name, **save_options(image, format_name, absent), **options)
     except Exception as error:  # metadata come from the file as they are, and plugins raise what they like
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the disk, not of the picture
         raise ImageError(f"a picture of mode {image.mode} cannot be saved as {format_name}: {error}") from error
-    return [f"without {name.upper()}, which is too long for {format_name}" for name in too_long(image, format_name)]
+    return [f"without {name.upper()}, which is too long for {format_name}" for name in absent]
 
 
 def format_of(suffix: str) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,9 +84,11 @@ def too_long(image: Image.Image, format_name: str) -> list[str]:
     return [name for name, most in room.items() if len(image.info.get(name, b"")) > most]
 
 
-def save_options(image: Image.Image, format_name: str) -> dict[str, Any]:
-    """Return the options of Pillow's ``save`` that write what of a picture's metadata a format has a place for."""
-    absent = too_long(image, format_name)
+def save_options(image: Image.Image, format_name: str, absent: Collection[str]) -> dict[str, Any]:
+    """Return the options of Pillow's ``save`` that write what of a picture's metadata a format has a place for.
+
+    Those whose names are in ``absent`` are left out.
+    """
     options = {name: image.info[name] for name in METADATA if name in image.info and name not in absent}
     xmp = options.get("xmp")
     if xmp and format_name == "PNG":

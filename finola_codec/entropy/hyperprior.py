@@ -140,22 +140,12 @@ class ExactHyperprior:
         self._traverse(features, np.empty(y.shape, np.int32), quality, np.zeros(grid[0] * grid[1], bool), note)
         return counts
 
-    def add_context(
-        self,
-        gradient: Floats,
-        y: Integers,
-        z: Floats,
-        quality: int,
-        bit: float,
-        damping: float,
-        free: Mask | None = None,
-    ) -> None:
+    def add_context(self, gradient: Floats, y: Integers, z: Floats, quality: int, bit: float, damping: float) -> None:
         """Add to a gradient (h, w, C) by decoded C-vectors ``y`` what comes by way of those that have them as context.
 
         If all residuals stay as they are, a decoded value moves the means of later ones, which are then decoded to
         something else, and their scales, so that they take other bits. ``bit`` is what a bit counts in the function
-        whose gradient is given. With a ``damping`` below one, the further away, the less it counts. Vectors that are
-        ``free`` (h, w) take no bits.
+        whose gradient is given. With a ``damping`` below one, the further away, the less it counts.
         """
         grid, values, by_value = y.shape[:2], y.reshape(-1, y.shape[2]), gradient.reshape(-1, y.shape[2])
         features = self._grow(self._quantize_hyper(z, quality) * self._hyper_step(quality), grid)
@@ -169,10 +159,7 @@ class ExactHyperprior:
                 residual = np.rint((values[sites, step.start : step.stop] - mean.values * ONE) / size).astype(np.int32)
                 mean.gradient += by_value[sites, step.start : step.stop]
                 bins = self._bins(np.multiply(scale.values, ONE, dtype=np.float64), step, quality)
-                rise = self._bits_by_scale(residual, bins.astype(np.uint8))
-                if free is not None:
-                    rise[free.ravel()[sites]] = 0
-                scale.gradient += bit * rise
+                scale.gradient += bit * self._bits_by_scale(residual, bins.astype(np.uint8))
                 ops.back()
 
     def _bits_by_scale(self, residual: Integers, bins: Bins) -> Floats:

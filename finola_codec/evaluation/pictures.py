@@ -60,7 +60,7 @@ def find(source: str) -> list[Picture]:
     elif path.is_file():
         found = [Picture(path.name, path)]
     else:
-        found = [Picture(p, Path(p)) for p in sorted(glob.glob(source, recursive=True)) if _is_picture(p)]
+        found = [Picture(p, Path(p)) for p in sorted(glob.glob(source, recursive=True)) if formats.is_picture(p)]
     if not found:
         raise ConfigError(f"{source}: no picture there")
     return found
@@ -69,14 +69,10 @@ def find(source: str) -> list[Picture]:
 def _in_tar(path: Path) -> list[Picture]:
     try:
         with tarfile.open(path) as shard:
-            members = [m for m in shard.getmembers() if m.isfile() and _is_picture(m.name)]
+            members = [m for m in shard.getmembers() if m.isfile() and formats.is_picture(m.name)]
     except (tarfile.TarError, OSError) as error:
         raise ConfigError(f"{path}: {error}") from error
     return [Picture(m.name, path, m.offset_data, m.size) for m in members]
-
-
-def _is_picture(name: str) -> bool:
-    return Path(name).suffix.lower() in formats.SUFFIXES
 
 
 def _resized(picture: Image.Image, side: int | None, name: str) -> Image.Image:

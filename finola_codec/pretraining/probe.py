@@ -65,7 +65,7 @@ def read(folder: Path, names: Sequence[str], side: int) -> tuple[Tensor, Labels]
     """Read pictures, fitted into squares: (N, 3, side, side) in [-0.5, 0.5], and the number of each one's class."""
     crops, labels = [], []
     for number, name in enumerate(names):
-        for path in sorted(p for p in (folder / name).iterdir() if p.suffix.lower() in formats.SUFFIXES):
+        for path in sorted(p for p in (folder / name).iterdir() if formats.is_picture(p.name)):
             picture = Image.fromarray(images.to_planes(formats.read(path, str(path))).pixels)
             crops.append(np.asarray(ImageOps.fit(picture, (side, side))))
             labels.append(number)

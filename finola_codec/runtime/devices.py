@@ -77,7 +77,7 @@ def _in_onnxruntime(path: Path, threads: int, provider: str) -> Graph:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # An arena would keep what the largest window needed while the prior needs memory; time grows by 2 to 4 %.
     options.enable_cpu_mem_arena = options.enable_mem_pattern = False
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # an error is an exception too, which becomes the one line that is said of it
     session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
     names = [i.name for i in session.get_inputs()]
 

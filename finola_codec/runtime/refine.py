@@ -54,7 +54,7 @@ def refine(
         for strip, squared in model.transforms.gradient(payloads.y, pixels, quality, free):
             gradient[top : top + len(strip)] = strip
             error, top = error + squared, top + len(strip)
-        model.prior.add_context(gradient, payloads.y, z, quality, 1 / (2 * weight), DAMPING, free)
+        model.prior.add_context(gradient, payloads.y, z, quality, 1 / (2 * weight), DAMPING)
         for row, decoded in enumerate(payloads.y):
             y[row] += rate * (to_real(decoded) - gradient[row] / curvature - y[row])
         costs.append(bits + weight * error)
