@@ -18,11 +18,11 @@ from finola_codec.runtime.model import load_model
 from tests.conftest import psnr
 
 
-def cost(model: Model, picture: Image.Image, effort: int) -> float:
+def cost(model: Model, picture: Image.Image, effort: int, quality: int = 40) -> float:
     """bpp + lambda 255^2 MSE of a whole file."""
-    data = encode(picture, 40, model=model, effort=effort)
+    data = encode(picture, quality, model=model, effort=effort)
     mse = 10 ** (-psnr(picture, decode(data, model=model)) / 10)
-    return 8 * len(data) / (picture.width * picture.height) + model.lagrange_multiplier(40) * 255**2 * mse
+    return 8 * len(data) / (picture.width * picture.height) + model.lagrange_multiplier(quality) * 255**2 * mse
 
 
 def test_effort_lowers_the_cost(tiny_model: Model, photo: Image.Image) -> None:
@@ -37,6 +37,13 @@ def test_refinement_that_does_not_help_is_undone(
 ) -> None:
     monkeypatch.setattr("finola_codec.runtime.refine.CURVATURE", 1e-3)  # steps that are far too long
     assert encode(photo, 40, model=tiny_model, effort=5) == encode(photo, 40, model=tiny_model, effort=3)
+
+
+@pytest.mark.parametrize("quality", [10, 90])
+def test_longer_refinement_never_costs_more(tiny_model: Model, photo: Image.Image, quality: int) -> None:
+    picture = photo.crop((60, 40, 60 + 96, 40 + 80))
+    short, *longer = (cost(tiny_model, picture, effort, quality) for effort in (5, 7, 8, 9, 10))
+    assert max(longer) <= short * (1 + 1e-4)  # decoded pixels are rounded, which refinement leaves out of account
 
 
 def test_models_without_a_gradient_are_not_refined(
