@@ -83,8 +83,8 @@ def refine(
 def _rates(iterations: int) -> Iterator[np.float32]:
     """The part of the way to its aim that a vector goes at each iteration.
 
-    Three fall from 0.27 to 0.06. After them the rate starts anew, the higher the more steps there are, and falls further
-    down. The last of more than three iterations only measures.
+    Three fall from 0.27 to 0.06. After them the rate starts anew, the higher the more steps there are, and falls
+    further down. The last of more than three iterations only measures.
     """
     yield from np.geomspace(FIRST_RATE, LAST_RATE, SHORT, dtype=np.float32)
     further = iterations - SHORT - 1
