@@ -28,9 +28,9 @@ from finola_codec.quality import QUALITIES
 from finola_codec.runtime import installed
 from finola_codec.runtime.manifest import DEFAULT_TUNE, TUNES, Tune
 from finola_codec.runtime.model import DEFAULT_MODEL, Model, find_model, load_model
-from finola_codec.runtime.refine import refine
+from finola_codec.runtime.refine import SHORTEST, refine
 
-REFINEMENTS = {5: 3, 7: 5, 8: 8, 9: 13, 10: 40}  # the iterations of gradient descent at each of these efforts
+REFINEMENTS = {5: SHORTEST, 7: 5, 8: 8, 9: 13, 10: 40}  # the iterations of gradient descent at each of these efforts
 EFFORTS, DEFAULT_EFFORT, LAYER_EFFORT = (0, 1, 3, *REFINEMENTS), 5, 3
 LAYERS = ("auto", "off", "only")
 SSIM_PRICE = 5  # what an error counts for SSIM where contrast is average, relative to what it counts for PSNR

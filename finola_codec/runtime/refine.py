@@ -14,7 +14,7 @@ from finola_codec.entropy.hyperprior import ExactHyperprior
 from finola_codec.runtime.model import Model
 
 FIRST_RATE, LAST_RATE = 0.27, 0.06  # how much of the way to its aim a vector goes; falls geometrically
-SHORT = 3  # the iterations of the shortest refinement, which every longer one begins with
+SHORTEST = 3  # iterations; every longer refinement begins with the shortest
 AGAIN_RATE, MOST_AGAIN, LEAST_RATE = 0.05, 0.5, 0.1  # for each further step, at most, and divided by their number
 CURVATURE = 0.58  # the curvature of half the squared pixel error, relative to that of the linear shortcut alone
 DAMPING = 0.5  # what a vector does to those that have it as context counts this much, for they are refined as well
@@ -45,8 +45,8 @@ def refine(
     were linear would want q - g / c decoded, and the vectors go a part of the way there. The gradient has in it that
     vectors are the context of others.
 
-    Three iterations are all of the shortest refinement; what their last step brings is not measured. Longer ones begin
-    with these three, and keep the best vectors measured after them, so they never cost more. Where all this has not
+    There are ``SHORTEST`` iterations, or at least two more. Of the shortest refinement the last step is not measured. A
+    longer one keeps the best vectors measured from there on, so that it never costs more. Where all this has not
     helped, the vectors are as before in the end.
     """
     assert isinstance(model.prior, ExactHyperprior)  # no other model has the decoder's gradient
@@ -63,16 +63,16 @@ def refine(
             gradient[top : top + len(strip)] = strip
             error, top = error + squared, top + len(strip)
         cost = bits + weight * error
-        if len(costs) >= SHORT and cost < min(costs[SHORT:], default=math.inf):
+        if len(costs) >= SHORTEST and cost < min(costs[SHORTEST:], default=math.inf):
             best = y.copy()
         costs.append(cost)
         _log.info("iteration %d of %d: %.0f bits of rate and distortion", len(costs), iterations, cost)
         if not rate:
-            break
+            break  # there is no step that would need the gradient
         model.prior.add_context(gradient, payloads.y, z, quality, 1 / (2 * weight), DAMPING)
         for row, decoded in enumerate(payloads.y):
             y[row] += rate * (to_real(decoded) - gradient[row] / curvature - y[row])
-    if min(costs[SHORT:] or costs[-1:]) > costs[0]:
+    if min(costs[SHORTEST:], default=costs[-1]) > costs[0]:
         y[:] = model.transforms.analyse(pixels, quality)
         return usual
     if best is not None:
@@ -83,12 +83,12 @@ def refine(
 def _rates(iterations: int) -> Iterator[np.float32]:
     """The part of the way to its aim that a vector goes at each iteration.
 
-    Three fall from 0.27 to 0.06. After them the rate starts anew, the higher the more steps there are, and falls
-    further down. The last of more than three iterations only measures.
+    The rates of the shortest refinement come first. After them they start anew, the higher the more steps there are,
+    and fall further down. The last iteration of a longer refinement only measures.
     """
-    yield from np.geomspace(FIRST_RATE, LAST_RATE, SHORT, dtype=np.float32)
-    further = iterations - SHORT - 1
-    if further > 0:
+    yield from np.geomspace(FIRST_RATE, LAST_RATE, SHORTEST, dtype=np.float32)
+    if iterations > SHORTEST:
+        further = iterations - SHORTEST - 1
         first, last = min(AGAIN_RATE * further, MOST_AGAIN), LEAST_RATE / further
         yield from np.geomspace(first, last, further, dtype=np.float32)
         yield np.float32(0)

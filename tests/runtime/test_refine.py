@@ -46,6 +46,14 @@ def test_longer_refinement_never_costs_more(tiny_model: Model, photo: Image.Imag
     assert max(longer) <= short * (1 + 1e-4)  # decoded pixels are rounded, which refinement leaves out of account
 
 
+def test_longer_refinement_that_does_not_help_is_the_shortest(
+    tiny_model: Model, photo: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for constant in ("AGAIN_RATE", "MOST_AGAIN", "LEAST_RATE"):
+        monkeypatch.setattr(f"finola_codec.runtime.refine.{constant}", 100.0)  # steps that are far too long
+    assert encode(photo, 40, model=tiny_model, effort=9) == encode(photo, 40, model=tiny_model, effort=5)
+
+
 def test_models_without_a_gradient_are_not_refined(
     tiny_model: Model, tiny_tile_model: Model, photo: Image.Image, tmp_path: Path
 ) -> None:
