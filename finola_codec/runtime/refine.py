@@ -19,6 +19,7 @@ AGAIN_RATE, MOST_AGAIN, LEAST_RATE = 0.05, 0.5, 0.1  # for each further step, at
 CURVATURE = 0.58  # the curvature of half the squared pixel error, relative to that of the linear shortcut alone
 DAMPING = 0.5  # what a vector does to those that have it as context counts this much, for they are refined as well
 PRICE = 0.65  # an error of a refined vector costs this part of the usual price, for others make up for some of it
+FALL, LOWEST_PRICE = 0.03, 0.4  # after the shortest refinement it costs less for each further step, and at least this
 
 Floats = NDArray[np.float32]
 
@@ -50,21 +51,22 @@ def refine(
     helped, the vectors are as before in the end.
     """
     assert isinstance(model.prior, ExactHyperprior)  # no other model has the decoder's gradient
-    usual, lower = model.price(quality), PRICE * model.price(quality)
+    usual = model.price(quality)
     curvature = CURVATURE / model.profile.unit**2
     weight = model.lagrange_multiplier(quality) * 255**2 / 3  # bits for a squared error, pixels lying in [0, 1]
     gradient = np.empty_like(y)
     costs: list[float] = []
-    best: Floats | None = None
-    for rate in _rates(iterations):
-        payloads = model.prior.encode(y, z, quality, lower if costs else usual, free)
+    best: tuple[Floats, float] | None = None  # and the price that they were coded with
+    for rate, share in _schedule(iterations):
+        price = share * usual
+        payloads = model.prior.encode(y, z, quality, price, free)
         bits, error, top = 8 * (len(payloads.hyper) + len(payloads.vectors)), 0.0, 0
         for strip, squared in model.transforms.gradient(payloads.y, pixels, quality, free):
             gradient[top : top + len(strip)] = strip
             error, top = error + squared, top + len(strip)
         cost = bits + weight * error
         if len(costs) >= SHORTEST and cost < min(costs[SHORTEST:], default=math.inf):
-            best = y.copy()
+            best = y.copy(), price
         costs.append(cost)
         _log.info("iteration %d of %d: %.0f bits of rate and distortion", len(costs), iterations, cost)
         if not rate:
@@ -75,20 +77,24 @@ def refine(
     if min(costs[SHORTEST:], default=costs[-1]) > costs[0]:
         y[:] = model.transforms.analyse(pixels, quality)
         return usual
-    if best is not None:
-        y[:] = best
-    return lower
+    if best is None:
+        return PRICE * usual
+    y[:], price = best
+    return price
 
 
-def _rates(iterations: int) -> Iterator[np.float32]:
-    """The part of the way to its aim that a vector goes at each iteration.
+def _schedule(iterations: int) -> Iterator[tuple[np.float32, float]]:
+    """For each iteration: the part of the way to its aim that a vector goes, and of its price that an error costs.
 
     The rates of the shortest refinement come first. After them they start anew, the higher the more steps there are,
-    and fall further down. The last iteration of a longer refinement only measures.
+    and fall further down. The first iteration after the shortest refinement measures what that has come to, and so has
+    its price. The last one only measures.
     """
-    yield from np.geomspace(FIRST_RATE, LAST_RATE, SHORTEST, dtype=np.float32)
+    rates = [*np.geomspace(FIRST_RATE, LAST_RATE, SHORTEST, dtype=np.float32)]
+    prices = [1.0] + [PRICE] * (SHORTEST - 1)
     if iterations > SHORTEST:
         further = iterations - SHORTEST - 1
         first, last = min(AGAIN_RATE * further, MOST_AGAIN), LEAST_RATE / further
-        yield from np.geomspace(first, last, further, dtype=np.float32)
-        yield np.float32(0)
+        rates += [*np.geomspace(first, last, further, dtype=np.float32), np.float32(0)]
+        prices += [PRICE] + [max(PRICE - FALL * further, LOWEST_PRICE)] * further
+    return zip(rates, prices, strict=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 
 from finola_codec import Model, decode, encode
@@ -52,6 +53,13 @@ def test_longer_refinement_that_does_not_help_is_the_shortest(
     for constant in ("AGAIN_RATE", "MOST_AGAIN", "LEAST_RATE"):
         monkeypatch.setattr(f"finola_codec.runtime.refine.{constant}", 100.0)  # steps that are far too long
     assert encode(photo, 40, model=tiny_model, effort=9) == encode(photo, 40, model=tiny_model, effort=5)
+
+
+def test_longer_refinement_makes_files_better_not_larger() -> None:
+    picture = Image.fromarray(skimage.data.astronaut()[80:272, 100:356])
+    short, long = (encode(picture, 30, effort=effort) for effort in (5, 9))
+    assert len(long) <= 1.04 * len(short)
+    assert psnr(picture, decode(long)) > psnr(picture, decode(short)) + 0.1
 
 
 def test_models_without_a_gradient_are_not_refined(
