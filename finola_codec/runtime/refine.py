@@ -19,7 +19,7 @@ AGAIN_RATE, MOST_AGAIN, LEAST_RATE = 0.05, 0.5, 0.1  # for each further step, at
 CURVATURE = 0.58  # the curvature of half the squared pixel error, relative to that of the linear shortcut alone
 DAMPING = 0.5  # what a vector does to those that have it as context counts this much, for they are refined as well
 PRICE = 0.65  # an error of a refined vector costs this part of the usual price, for others make up for some of it
-FALL, LOWEST_PRICE = 0.03, 0.4  # after the shortest refinement it costs less for each further step, and at least this
+PRICE_FALL, LOWEST_PRICE = 0.03, 0.4  # it costs less for each step after the shortest refinement, and at least this
 
 Floats = NDArray[np.float32]
 
@@ -96,5 +96,5 @@ def _schedule(iterations: int) -> Iterator[tuple[np.float32, float]]:
         further = iterations - SHORTEST - 1
         first, last = min(AGAIN_RATE * further, MOST_AGAIN), LEAST_RATE / further
         rates += [*np.geomspace(first, last, further, dtype=np.float32), np.float32(0)]
-        prices += [PRICE] + [max(PRICE - FALL * further, LOWEST_PRICE)] * further
+        prices += [PRICE] + [max(PRICE - PRICE_FALL * further, LOWEST_PRICE)] * further
     return zip(rates, prices, strict=True)
