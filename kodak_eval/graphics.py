@@ -5,8 +5,9 @@
     python kodak_eval/graphics.py crops DATA                   # writes docs/graphics.png
 
 The pictures are those of graphics_test.txt, which neither training nor tuning has seen. Compared are the bits that a
-codec needs for at least the PSNR of each of another codec's points between 28 and 48 dB: BD-rate is undefined
-where a curve becomes lossless. A codec's files that are lossless count among its points.
+codec takes at the PSNR of each of another codec's points between 28 and 48 dB, once in the file of its own that has at
+least that PSNR, once between its lossy files: BD-rate is undefined where a curve becomes lossless. A codec's files that
+are lossless count among its points.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ RANGE = (28, 48)  # dB
 QUALITIES = (1, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 90, 100)
 FEWER = (1, 20, 40, 60, 80, 100)  # without a layer, where the curve has no jumps
 SETTING = 0.0  # of codecs that have no quality
+EXACT = 100.0  # stands for the PSNR of a lossless picture, dB
 OURS, WITHOUT, LOSSLESS = "finola-base", "finola-base, layer off", "finola-base, layer only"
 CROPS = (
     ("charts/has2k1_plotnine_007.webp", (20, 20, 220, 140)),
@@ -92,7 +94,7 @@ def codecs() -> dict[str, ImageCodec]:
 
 
 def psnr(a: Image.Image, b: Image.Image) -> float:
-    """dB of two RGB pictures; 100 stands for a lossless one."""
+    """dB of two RGB pictures, :data:`EXACT` for a lossless one."""
     return metrics.psnr(np.asarray(a), np.asarray(b))
 
 
@@ -157,17 +159,38 @@ def ratio(test: Points, anchor: Points) -> float | None:
     return float(np.mean(each)) if each else None
 
 
+def between(test: Points, anchor: Points) -> float | None:
+    """As :func:`ratio`, but between two lossy points the log of bytes is interpolated linearly in PSNR.
+
+    Where fewer bytes bring more PSNR, nobody would take the larger file, so its bytes do not count.
+    """
+    lossy = sorted((p, size) for size, p in test if p < EXACT)
+    reached = [p for p, _ in lossy]
+    least = [np.log(min(size for size, p in test if p >= wanted)) for wanted in reached]
+    each = []
+    for _, wanted in anchor:
+        if RANGE[0] <= wanted <= RANGE[1]:
+            size = min(size for size, p in test if p >= wanted)
+            mine = np.interp(wanted, reached, least) if reached and wanted <= reached[-1] else np.log(size)
+            each.append(mine - np.log(min(size for size, p in anchor if p >= wanted)))
+    return float(np.mean(each)) if each else None
+
+
 @main.command()
 @click.argument("results", type=click.Path(path_type=Path))
 def report(results: Path) -> None:
     """Print tables, by kind, the mean over the pictures and the worst of them."""
     found = points(results)
-    for test, title in ((OURS, "With the layer"), (WITHOUT, "`--layer off`")):
+    for test, measure, title in (
+        (OURS, ratio, "With the layer, our files that reach it"),
+        (OURS, between, "With the layer, between our files"),
+        (WITHOUT, between, "`--layer off`, between our files"),
+    ):
         print(f"\n**{title}**, bits in percent of the other codec's, mean of each kind and its worst picture:\n")
         print("| kind | pictures | AVIF 4:4:4 | WebP | JPEG XL |\n| --- | --- | --- | --- | --- |")
         for kind in (*KINDS, ""):
             images = [i for i in PICTURES if i.startswith(kind) and len(found[test][i]) > 1 and found[LOSSLESS][i]]
-            cells = [_cell([ratio(found[test][i], found[a][i]) for i in images]) for a in ("avif", "webp", "jxl")]
+            cells = [_cell([measure(found[test][i], found[a][i]) for i in images]) for a in ("avif", "webp", "jxl")]
             print(f"| {kind or '**all**'} | {len(images)} | {' | '.join(cells)} |")
     print("\n**Lossless files**, bits in percent of the other codec's:\n")
     print("| kind | PNG | WebP | JPEG XL |\n| --- | --- | --- | --- |")
