@@ -13,6 +13,7 @@ are lossless count among its points.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,6 @@ RANGE = (28, 48)  # dB
 QUALITIES = (1, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 90, 100)
 FEWER = (1, 20, 40, 60, 80, 100)  # without a layer, where the curve has no jumps
 SETTING = 0.0  # of codecs that have no quality
-EXACT = 100.0  # stands for the PSNR of a lossless picture, dB
 OURS, WITHOUT, LOSSLESS = "finola-base", "finola-base, layer off", "finola-base, layer only"
 CROPS = (
     ("charts/has2k1_plotnine_007.webp", (20, 20, 220, 140)),
@@ -94,7 +94,7 @@ def codecs() -> dict[str, ImageCodec]:
 
 
 def psnr(a: Image.Image, b: Image.Image) -> float:
-    """dB of two RGB pictures, :data:`EXACT` for a lossless one."""
+    """dB of two RGB pictures, :data:`metrics.EXACT` for a lossless one."""
     return metrics.psnr(np.asarray(a), np.asarray(b))
 
 
@@ -148,32 +148,28 @@ def points(results: Path) -> dict[str, dict[str, Points]]:
     return found
 
 
-def ratio(test: Points, anchor: Points) -> float | None:
-    """The mean log ratio of bytes for at least the PSNR of each of the anchor's points in RANGE, None without any."""
-    each = []
-    for _, wanted in anchor:
-        if RANGE[0] <= wanted <= RANGE[1]:
-            mine, other = (min((size for size, p in c if p >= wanted), default=None) for c in (test, anchor))
-            assert mine is not None, "a lossless file reaches anything"
-            each.append(np.log(mine / other))
-    return float(np.mean(each)) if each else None
+def ratio(test: Points, anchor: Points, taken: Callable[[Points, float], float]) -> float | None:
+    """The mean log ratio of bytes at the PSNR of each of the anchor's points in RANGE, None without any.
 
-
-def between(test: Points, anchor: Points) -> float | None:
-    """As :func:`ratio`, but between two lossy points the log of bytes is interpolated linearly in PSNR.
-
-    Where fewer bytes bring more PSNR, nobody would take the larger file, so its bytes do not count.
+    ``taken`` says how many bytes a codec takes for a PSNR; of the anchor, whose own it is, that is a file.
     """
-    lossy = sorted((p, size) for size, p in test if p < EXACT)
-    reached = [p for p, _ in lossy]
-    least = [np.log(min(size for size, p in test if p >= wanted)) for wanted in reached]
-    each = []
-    for _, wanted in anchor:
-        if RANGE[0] <= wanted <= RANGE[1]:
-            size = min(size for size, p in test if p >= wanted)
-            mine = np.interp(wanted, reached, least) if reached and wanted <= reached[-1] else np.log(size)
-            each.append(mine - np.log(min(size for size, p in anchor if p >= wanted)))
+    each = [
+        np.log(taken(test, wanted) / reaching(anchor, wanted)) for _, wanted in anchor if RANGE[0] <= wanted <= RANGE[1]
+    ]
     return float(np.mean(each)) if each else None
+
+
+def reaching(curve: Points, wanted: float) -> float:
+    """The bytes of the smallest file that has at least so many dB; one that is lossless reaches anything."""
+    return min(size for size, reached in curve if reached >= wanted)
+
+
+def between(curve: Points, wanted: float) -> float:
+    """The bytes at so many dB, their log being linear between two lossy files. Larger ones of fewer dB do not count."""
+    lossy = sorted(reached for _, reached in curve if reached < metrics.EXACT)
+    if not lossy or wanted > lossy[-1]:
+        return reaching(curve, wanted)
+    return float(np.exp(np.interp(wanted, lossy, [np.log(reaching(curve, each)) for each in lossy])))
 
 
 @main.command()
@@ -181,16 +177,18 @@ def between(test: Points, anchor: Points) -> float | None:
 def report(results: Path) -> None:
     """Print tables, by kind, the mean over the pictures and the worst of them."""
     found = points(results)
-    for test, measure, title in (
-        (OURS, ratio, "With the layer, our files that reach it"),
+    for test, taken, title in (
         (OURS, between, "With the layer, between our files"),
+        (OURS, reaching, "With the layer, our files that reach it"),
         (WITHOUT, between, "`--layer off`, between our files"),
     ):
         print(f"\n**{title}**, bits in percent of the other codec's, mean of each kind and its worst picture:\n")
         print("| kind | pictures | AVIF 4:4:4 | WebP | JPEG XL |\n| --- | --- | --- | --- | --- |")
         for kind in (*KINDS, ""):
             images = [i for i in PICTURES if i.startswith(kind) and len(found[test][i]) > 1 and found[LOSSLESS][i]]
-            cells = [_cell([measure(found[test][i], found[a][i]) for i in images]) for a in ("avif", "webp", "jxl")]
+            cells = [
+                _cell([ratio(found[test][i], found[a][i], taken) for i in images]) for a in ("avif", "webp", "jxl")
+            ]
             print(f"| {kind or '**all**'} | {len(images)} | {' | '.join(cells)} |")
     print("\n**Lossless files**, bits in percent of the other codec's:\n")
     print("| kind | PNG | WebP | JPEG XL |\n| --- | --- | --- | --- |")

@@ -9,6 +9,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 DECIMALS = 6
+EXACT = 100.0  # dB; stands for infinity, the PSNR of equal pictures, by convention
 MS_SSIM_SIDE = 177  # the smallest side that five scales of windows of 11 fit
 SSIMULACRA2_SIDE = 8
 
@@ -33,9 +34,9 @@ def measure(original: Image.Image, decoded: Image.Image) -> dict[str, float | No
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """dB between two arrays of 8 bits, over all channels together; 100 where they are equal."""
+    """dB between two arrays of 8 bits, over all channels together; :data:`EXACT` where they are equal."""
     if (a == b).all():
-        return 100.0  # stands for infinity by convention
+        return EXACT
     return float(peak_signal_noise_ratio(a, b, data_range=255))
 
 

@@ -77,9 +77,8 @@ def refine(
     if min(costs[SHORTEST:], default=costs[-1]) > costs[0]:
         y[:] = model.transforms.analyse(pixels, quality)
         return usual
-    if best is None:
-        return PRICE * usual
-    y[:], price = best
+    if best is not None:
+        y[:], price = best
     return price
 
 
