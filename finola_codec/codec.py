@@ -59,7 +59,7 @@ def encode(
 
     ``effort`` 0 rounds every number. 1 chooses it by what it costs and brings. 3 also looks for a layer. From 5 on the
     vectors are refined by gradient descent, in 3, 5, 8, 13 and 40 iterations at 5, 7, 8, 9 and 10, if the model has
-    the decoder's gradient (a codec of blocks does) and ``tune`` is "psnr".
+    the decoder's gradient (a codec of blocks does).
 
     A ``lossless`` file has every pixel exactly, as a layer of lossless WebP and no learned part: neither quality nor
     target applies. Text, charts and other graphics may get such a layer over a part of the picture, or over all of
@@ -72,7 +72,7 @@ def encode(
     With ``strip``, EXIF, XMP and resolution are left out; the ICC profile, which says what the colours are, is not.
 
     Raises :class:`ConfigError` for a quality, effort, layer or tune out of range, for a ``tune`` that the model has no
-    encoder for or that the effort cannot refine by, for two targets, and for a target that makes no sense;
+    encoder for, for two targets, and for a target that makes no sense;
     :class:`TargetError` where no quality meets the target; :class:`LimitError` for a picture that :func:`decode` would
     refuse under the same ``max_pixels``, and for metadata above 16 MiB; :class:`ImageError` for a picture without
     pixels, and for a lossless one with a side above 16,383; :class:`ModelError` for an unknown model.
@@ -90,7 +90,7 @@ def encode(
         raise ConfigError(f"layer {layer!r} is not one of {', '.join(LAYERS)}")
     _check_targets(target_bpp=target_bpp, target_bytes=target_bytes, target_psnr=target_psnr)
     model = model if isinstance(model, Model) else load_model(model)
-    _check_tune(tune, effort, model)
+    _check_tune(tune, model)
     planes = images.to_planes(image)
     _check_limits(planes.pixels.shape[1], planes.pixels.shape[0], model, max_pixels)
     del image  # frees the picture's memory where the caller keeps no reference
@@ -287,9 +287,10 @@ def payloads(
     y = model.transforms.analyse(pixels, quality, tune)
     z = model.transforms.hyper(y, quality)
     price = _price(model, pixels, quality, tune) if effort else None
-    if effort in REFINEMENTS and model.refines and tune == DEFAULT_TUNE:
+    if effort in REFINEMENTS and model.refines:
         assert z is not None
-        price = refine(model, pixels, y, z, quality, REFINEMENTS[effort], free)
+        assert price is not None
+        price = refine(model, pixels, y, z, quality, REFINEMENTS[effort], price, tune, free)
     in_place = y.view(np.int32)  # large pictures would not fit twice
     return model.prior.encode(y, z, quality, price, free, out=in_place, bits=bits)
 
@@ -316,13 +317,11 @@ def _check_whole(name: str, value: int, low: int, high: int) -> None:
         raise ConfigError(f"{name} {value!r} is not a whole number within {low}..{high}")
 
 
-def _check_tune(tune: str, effort: int, model: Model) -> None:
+def _check_tune(tune: str, model: Model) -> None:
     if tune not in TUNES:
         raise ConfigError(f"tune {tune!r} is none of {', '.join(TUNES)}")
     if tune not in model.tunes:
         raise ConfigError(f"the model {model.name} has no encoder for {tune}, only for {', '.join(model.tunes)}")
-    if tune != DEFAULT_TUNE and effort > DEFAULT_EFFORT:
-        raise ConfigError(f"effort {effort} refines for {DEFAULT_TUNE}; for {tune} the highest is {DEFAULT_EFFORT}")
 
 
 def _check_targets(**targets: float | None) -> None:

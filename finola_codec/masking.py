@@ -12,8 +12,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from finola_codec.runtime.ms_ssim import C2
+
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-C2 = (0.03 * 255) ** 2  # the constant of SSIM that keeps it finite where there is no contrast
 SIDE = 8  # pixels a side of the squares whose variance is taken
 
 

@@ -108,7 +108,7 @@ def encoding(command: Command) -> Command:
             type=TUNE,
             default=DEFAULT_TUNE,
             show_default=True,
-            help="What the bits are spent for: PSNR, or MS-SSIM, which is nearer to what eyes see; up to effort 5.",
+            help="What the bits are spent for: PSNR, or MS-SSIM, which is nearer to what eyes see.",
         ),
         effort,
         click.option("--strip", is_flag=True, help="Leave out EXIF, XMP and resolution; the ICC profile stays."),

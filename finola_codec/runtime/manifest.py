@@ -16,7 +16,7 @@ FORMAT = 3  # the format of model folders; folders of others are refused
 MANIFEST, PRIOR = "model.json", "prior.npz"
 ENCODER, ENCODER_GRID, HYPER_ENCODER = "encoder.onnx", "encoder_grid.onnx", "hyper_encoder.onnx"
 DECODER, DECODER_GRID, GROWTH = "decoder.onnx", "decoder_grid.onnx", "growth.onnx"
-GRADIENTS = GRADIENT, GRADIENT_GRID = "decoder_gradient.onnx", "decoder_grid_gradient.onnx"  # for encoding for PSNR
+GRADIENTS = GRADIENT, GRADIENT_GRID = "decoder_gradient.onnx", "decoder_grid_gradient.onnx"
 
 
 class Tuned(NamedTuple):
@@ -102,7 +102,6 @@ def encoding_hash(folder: Path, tune: str) -> str:
     """Return a SHA-256 over what files written for ``tune`` depend on: the manifest without what serves other tunes."""
     content = _content(folder)
     others = {file for other, files in TUNED.items() if other != tune for file in files}
-    others.update(() if tune == DEFAULT_TUNE else GRADIENTS)
     return _digest(content | {"files": {f: hash for f, hash in content["files"].items() if f not in others}})
 
 

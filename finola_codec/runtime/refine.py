@@ -9,8 +9,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from finola_codec.entropy.exact import Price
 from finola_codec.entropy.fixed import to_real
 from finola_codec.entropy.hyperprior import ExactHyperprior
+from finola_codec.runtime.distortion import distortion_of
+from finola_codec.runtime.manifest import DEFAULT_TUNE
 from finola_codec.runtime.model import Model
 
 FIRST_RATE, LAST_RATE = 0.27, 0.06  # how much of the way to its aim a vector goes; falls geometrically
@@ -33,38 +36,37 @@ def refine(
     z: Floats,
     quality: int,
     iterations: int,
+    price: Price,
+    tune: str = DEFAULT_TUNE,
     free: NDArray[np.bool_] | None = None,
-) -> float:
-    """Lower bits + lambda 255^2 MSE of a picture by ``iterations`` of proximal gradient descent on its C-vectors.
+) -> Price:
+    """Lower bits + lambda 255^2 D of a picture by ``iterations`` of proximal gradient descent on its C-vectors.
 
-    ``pixels`` are (H, W, 3). Their vectors ``y`` (h, w, C), as the encoder gives them, are changed in place, and their
-    hyper vectors ``z`` stay as they are. What is ``free`` (h, w) is not coded, and what it decodes to does not count.
-    Returns the price of an error to code the vectors with.
+    ``pixels`` are (H, W, 3), and D is the distortion that ``tune`` stands for. Their vectors ``y`` (h, w, C), as the
+    encoder gives them, are changed in place, and their hyper vectors ``z`` stay as they are. What is ``free`` (h, w) is
+    not coded, and what it decodes to does not count. ``price`` is that of an error in the vectors as they are. Returns
+    the one to code the refined vectors with.
 
     An iteration codes the vectors in earnest, rate-distortion optimised, which is the proximal step for the bits. With
-    the gradient g of half the pixels' squared error at the decoded vectors q, and its curvature c, a decoder that
-    were linear would want q - g / c decoded, and the vectors go a part of the way there. The gradient has in it that
-    vectors are the context of others.
+    the gradient g of half the distortion at the decoded vectors q, and its curvature c, a decoder that were linear
+    would want q - g / c decoded, and the vectors go a part of the way there. The gradient has in it that vectors are
+    the context of others. Where a block's errors count more, curvature and price are higher.
 
     There are ``SHORTEST`` iterations, or at least two more. Of the shortest refinement the last step is not measured. A
     longer one keeps the best vectors measured from there on, so that it never costs more. Where all this has not
     helped, the vectors are as before in the end.
     """
     assert isinstance(model.prior, ExactHyperprior)  # no other model has the decoder's gradient
-    usual = model.price(quality)
-    curvature = CURVATURE / model.profile.unit**2
+    distortion, usual = distortion_of(tune, model, pixels, quality, free), price
+    curvature = CURVATURE * distortion.curvature / model.profile.unit**2
     weight = model.lagrange_multiplier(quality) * 255**2 / 3  # bits for a squared error, pixels lying in [0, 1]
     gradient = np.empty_like(y)
     costs: list[float] = []
-    best: tuple[Floats, float] | None = None  # and the price that they were coded with
-    for rate, share in _schedule(iterations):
-        price = share * usual
+    best: tuple[Floats, Price] | None = None  # and the price that they were coded with
+    for rate, share in _schedule(iterations, distortion.rate):
         payloads = model.prior.encode(y, z, quality, price, free)
-        bits, error, top = 8 * (len(payloads.hyper) + len(payloads.vectors)), 0.0, 0
-        for strip, squared in model.transforms.gradient(payloads.y, pixels, quality, free):
-            gradient[top : top + len(strip)] = strip
-            error, top = error + squared, top + len(strip)
-        cost = bits + weight * error
+        measured = distortion.measure(payloads.y, gradient)
+        cost = 8 * (len(payloads.hyper) + len(payloads.vectors)) + weight * measured.error
         if len(costs) >= SHORTEST and cost < min(costs[SHORTEST:], default=math.inf):
             best = y.copy(), price
         costs.append(cost)
@@ -72,28 +74,30 @@ def refine(
         if not rate:
             break  # there is no step that would need the gradient
         model.prior.add_context(gradient, payloads.y, z, quality, 1 / (2 * weight), DAMPING)
+        curvatures = np.broadcast_to(np.float32(curvature * measured.weights), y.shape[:2])
         for row, decoded in enumerate(payloads.y):
-            y[row] += rate * (to_real(decoded) - gradient[row] / curvature - y[row])
+            y[row] += rate * (to_real(decoded) - gradient[row] / curvatures[row][:, None] - y[row])
+        price = share * distortion.price * model.price(quality) * measured.weights
     if min(costs[SHORTEST:], default=costs[-1]) > costs[0]:
-        y[:] = model.transforms.analyse(pixels, quality)
+        y[:] = model.transforms.analyse(pixels, quality, tune)
         return usual
     if best is not None:
         y[:], price = best
     return price
 
 
-def _schedule(iterations: int) -> Iterator[tuple[np.float32, float]]:
-    """For each iteration: the part of the way to its aim that a vector goes, and of its price that an error costs.
+def _schedule(iterations: int, scale: float) -> Iterator[tuple[np.float32, float]]:
+    """For each iteration: the part of the way to its aim that a vector goes, and of its price that an error costs then.
 
     The rates of the shortest refinement come first. After them they start anew, the higher the more steps there are,
-    and fall further down. The first iteration after the shortest refinement measures what that has come to, and so has
-    its price. The last one only measures.
+    and fall further down, and the price with them. The first iteration after the shortest refinement measures what that
+    has come to, and so has its price. The last one only measures.
     """
-    rates = [*np.geomspace(FIRST_RATE, LAST_RATE, SHORTEST, dtype=np.float32)]
-    prices = [1.0] + [PRICE] * (SHORTEST - 1)
+    rates = [*np.geomspace(FIRST_RATE * scale, LAST_RATE * scale, SHORTEST, dtype=np.float32)]
+    prices = [PRICE] * SHORTEST
     if iterations > SHORTEST:
         further = iterations - SHORTEST - 1
         first, last = min(AGAIN_RATE * further, MOST_AGAIN), LEAST_RATE / further
-        rates += [*np.geomspace(first, last, further, dtype=np.float32), np.float32(0)]
-        prices += [PRICE] + [max(PRICE - PRICE_FALL * further, LOWEST_PRICE)] * further
+        rates += [*np.geomspace(first * scale, last * scale, further, dtype=np.float32), np.float32(0)]
+        prices += [max(PRICE - PRICE_FALL * further, LOWEST_PRICE)] * (further + 1)
     return zip(rates, prices, strict=True)

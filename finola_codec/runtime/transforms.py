@@ -128,27 +128,38 @@ class Transforms:
 
     def synthesise(self, y: Integers, quality: int, height: int, width: int) -> NDArray[np.uint8]:
         """Transform decoded C-vectors (h, w, C), as the prior gives them, into pixels (height, width, 3)."""
+        pixels = np.empty((height, width, 3), np.uint8)
+        for window, levels in self._decoded(y, quality):
+            _write(np.clip(np.rint(levels), 0, 255), pixels[window])
+        return pixels
+
+    def decoded(self, y: Integers, quality: int, height: int, width: int) -> Floats:
+        """Give the levels (height, width, 3) that :meth:`synthesise` rounds, which may lie beyond 0 and 255."""
+        pixels = np.empty((height, width, 3), np.float32)
+        for window, levels in self._decoded(y, quality):
+            _write(levels, pixels[window])
+        return pixels
+
+    def _decoded(self, y: Integers, quality: int) -> Iterator[tuple[Window, Floats]]:
+        """Windows of the picture and their levels (rows, columns, 3), of whole blocks, also beyond the picture."""
         anchors = mix(quality, self._profile.anchors)
         # The decoder's map has one position for a block, but a square of them for a tile.
         patch, map_of = (self._profile.patch, self._grown) if self._is_tiled else (1, self._seeded)
         rows, columns, side = y.shape[0] * patch, y.shape[1] * patch, self._block // patch
         features = map_of(y, anchors)
-        pixels = np.empty((rows * side, columns * side, 3), np.uint8)
         for outer, inner, crop in windows(rows, columns, side, WINDOW, self._profile.decoder_margin):
             x = self._graph(DECODER)(features(outer), anchors)
             x = x[scaled(crop[0], side), scaled(crop[1], side)]
-            levels = np.clip(np.rint((x + np.float32(0.5)) * np.float32(255)), 0, 255)
-            pixels[scaled(inner[0], side), scaled(inner[1], side)] = levels
-        return pixels[:height, :width]
+            yield (scaled(inner[0], side), scaled(inner[1], side)), (x + np.float32(0.5)) * np.float32(255)
 
     def gradient(
-        self, y: Integers, wanted: NDArray[np.uint8], quality: int, free: NDArray[np.bool_] | None = None
+        self, y: Integers, wanted: NDArray[np.uint8] | Floats, quality: int, free: NDArray[np.bool_] | None = None
     ) -> Iterator[tuple[Floats, float]]:
         """Differentiate half the squared error of the pixels by decoded C-vectors (h, w, C), of a codec of blocks.
 
-        ``wanted`` are the pixels (H, W, 3) that the vectors should decode to, and the range of pixels is 1. Blocks that
-        are ``free`` (h, w) may decode to anything. Gives the gradient in strips (rows, w, C) from the top, each with
-        the squared error of its blocks.
+        ``wanted`` are the levels (H, W, 3) that the vectors should decode to, below 600, and errors are in units of 255
+        levels. Blocks that are ``free`` (h, w) may decode to anything. Gives the gradient in strips (rows, w, C) from
+        the top, each with the squared error of its blocks.
         """
         profile, channels, anchors = self._profile, self._profile.channels, mix(quality, self._profile.anchors)
         features, (height, width) = self._seeded(y, anchors), y.shape[:2]
@@ -215,7 +226,12 @@ class _Strips:
         return strip[rows.start - self._top : rows.stop - self._top]
 
 
-def _blocks(pixels: NDArray[np.uint8], block: int) -> Floats:
+def _write(levels: Floats, window: NDArray) -> None:
+    """Write levels of whole blocks into a window that ends where the picture does."""
+    window[...] = levels[: window.shape[0], : window.shape[1]]
+
+
+def _blocks(pixels: NDArray[np.uint8] | Floats, block: int) -> Floats:
     """Pixels (H, W, 3) to those of each block (h, w, 3 * block^2) in [-0.5, 0.5], NOT_WANTED beyond the picture."""
     rows, columns = -pixels.shape[0] % block, -pixels.shape[1] % block
     x = pixels.astype(np.float32) / np.float32(255) - np.float32(0.5)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from finola_codec.nn.model import Result
 from finola_codec.profiles import Profile
+from finola_codec.runtime.distortion import SSIM_WORTH
 from finola_codec.runtime.manifest import Tune
 
-SSIM_WORTH = 1280 / 255**2  # a mean square error as bad as an MS-SSIM of zero: CompressAI's pairs of lambda say so
 SSIM_MSE_SHARE = 0.1
 
 
@@ -51,7 +51,7 @@ def rate_distortion(
     """Compute bpp + lambda 255^2 D of each picture, brought to one size across qualities.
 
     The distortion D is the mean square error. For ``tune`` "ssim" only :data:`SSIM_MSE_SHARE` of it is, and the rest
-    is :data:`SSIM_WORTH` (1 - MS-SSIM).
+    is :data:`~finola_codec.runtime.distortion.SSIM_WORTH` (1 - MS-SSIM).
 
     At the optimum rate grows about as the square root of lambda; without the division by it the highest
     qualities would own the gradient, while BD-rate weighs all rates alike.
@@ -73,4 +73,4 @@ def _ms_ssim_loss(decoded: Tensor, x: Tensor) -> Tensor:
     Reports measure it by torchmetrics, which takes three times as long for a batch and its gradient.
     """
     with torch.autocast(x.device.type, enabled=False):  # its variances are differences of like numbers
-        return SSIM_WORTH * (1 - ms_ssim(decoded.float() + 0.5, x + 0.5, data_range=1.0, size_average=False))
+        return SSIM_WORTH / 255**2 * (1 - ms_ssim(decoded.float() + 0.5, x + 0.5, data_range=1.0, size_average=False))

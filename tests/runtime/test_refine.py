@@ -14,7 +14,9 @@ from PIL import Image
 from finola_codec import Model, decode, encode
 from finola_codec.codec import payloads
 from finola_codec.errors import ConfigError
-from finola_codec.runtime.manifest import GRADIENTS, Manifest
+from finola_codec.evaluation.metrics import ms_ssim
+from finola_codec.runtime.distortion import StructuralError
+from finola_codec.runtime.manifest import GRADIENTS, TUNES, Manifest, Tune
 from finola_codec.runtime.model import load_model
 from tests.conftest import psnr
 
@@ -62,6 +64,38 @@ def test_longer_refinement_makes_files_better_not_larger() -> None:
     assert psnr(picture, decode(long)) > psnr(picture, decode(short)) + 0.1
 
 
+def structural_cost(picture: Image.Image, effort: int, quality: int) -> float:
+    """Bits, and what errors cost by the distortion for MS-SSIM, of a picture coded by finola-base."""
+    model, pixels = load_model(), np.asarray(picture)
+    coded = payloads(model, pixels, quality, effort, "ssim")
+    found = StructuralError(model, pixels, quality, None).measure(coded.y, np.empty(coded.y.shape, np.float32))
+    return 8 * len(coded.hyper + coded.vectors) + model.lagrange_multiplier(quality) * 255**2 / 3 * found.error
+
+
+@pytest.mark.parametrize("quality", [15, 80])
+def test_vectors_are_refined_for_ms_ssim_as_well(quality: int) -> None:
+    picture = Image.fromarray(skimage.data.astronaut()[80:272, 100:324])
+    usual, short, long = (structural_cost(picture, effort, quality) for effort in (3, 5, 8))
+    assert short < 0.98 * usual
+    assert long < short
+
+
+def test_refinement_for_ms_ssim_makes_it_better_at_fewer_bits() -> None:
+    pixels = skimage.data.astronaut()[80:272, 100:324]
+    files = {effort: encode(Image.fromarray(pixels), 40, effort=effort, tune="ssim") for effort in (3, 9)}
+    similar = {effort: ms_ssim(pixels, np.asarray(decode(data))) for effort, data in files.items()}
+    larger = encode(Image.fromarray(pixels), 44, effort=3, tune="ssim")
+    assert len(files[9]) < len(larger)
+    assert similar[9] > ms_ssim(pixels, np.asarray(decode(larger)))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (10, 300), (40, 11)])
+def test_pictures_too_small_for_ms_ssim_are_refined_for_it_too(size: tuple[int, int]) -> None:
+    picture = Image.fromarray(skimage.data.astronaut()).resize(size)
+    data = encode(picture, 60, effort=9, tune="ssim")
+    assert decode(data).size == size
+
+
 def test_models_without_a_gradient_are_not_refined(
     tiny_model: Model, tiny_tile_model: Model, photo: Image.Image, tmp_path: Path
 ) -> None:
@@ -87,7 +121,8 @@ def test_effort_has_a_range(tiny_model: Model, photo: Image.Image) -> None:
             encode(photo, model=tiny_model, effort=effort)
 
 
-def test_what_is_covered_by_a_layer_does_not_count(photo: Image.Image) -> None:
+@pytest.mark.parametrize("tune", TUNES)
+def test_what_is_covered_by_a_layer_does_not_count(photo: Image.Image, tune: Tune) -> None:
     """It is not coded, and so its error would be most of the cost, which refinement would then be about."""
     model, pixels = load_model(), np.asarray(photo.crop((60, 40, 60 + 160, 40 + 128)))
     free = np.zeros(model.transforms.grid(128, 160), bool)
@@ -96,7 +131,7 @@ def test_what_is_covered_by_a_layer_does_not_count(photo: Image.Image) -> None:
     pixels = np.where(covered, np.random.default_rng(1).integers(0, 256, pixels.shape, np.uint8), pixels)
     costs = []
     for effort in (3, 5):
-        coded = payloads(model, pixels, 40, effort, free=free)
+        coded = payloads(model, pixels, 40, effort, tune, free)
         errors = np.where(covered, 0.0, pixels - model.transforms.synthesise(coded.y, 40, 128, 160).astype(float))
         costs.append(8 * len(coded.vectors) + model.lagrange_multiplier(40) / 3 * (errors**2).sum())
     assert costs[1] < 0.99 * costs[0]
