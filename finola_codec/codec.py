@@ -67,15 +67,16 @@ def encode(
     "only" is the same as ``lossless``.
 
     ``tune`` is the metric that the bits are spent for: PSNR, or "ssim" for MS-SSIM, which is nearer to what eyes see
-    and loses PSNR. Any decoder of the model reads either.
+    and loses PSNR. Any decoder of the model reads either. A picture with a side below 11 pixels, too small for
+    MS-SSIM, is refined for PSNR.
 
     With ``strip``, EXIF, XMP and resolution are left out; the ICC profile, which says what the colours are, is not.
 
     Raises :class:`ConfigError` for a quality, effort, layer or tune out of range, for a ``tune`` that the model has no
-    encoder for, for two targets, and for a target that makes no sense;
-    :class:`TargetError` where no quality meets the target; :class:`LimitError` for a picture that :func:`decode` would
-    refuse under the same ``max_pixels``, and for metadata above 16 MiB; :class:`ImageError` for a picture without
-    pixels, and for a lossless one with a side above 16,383; :class:`ModelError` for an unknown model.
+    encoder for, for two targets, and for a target that makes no sense; :class:`TargetError` where no quality meets the
+    target; :class:`LimitError` for a picture that :func:`decode` would refuse under the same ``max_pixels``, and for
+    metadata above 16 MiB; :class:`ImageError` for a picture without pixels, and for a lossless one with a side above
+    16,383; :class:`ModelError` for an unknown model.
 
     >>> import skimage.data
     >>> cat = Image.fromarray(skimage.data.cat())

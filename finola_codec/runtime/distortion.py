@@ -9,17 +9,15 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from finola_codec.entropy.exact import Floats, Mask
 from finola_codec.entropy.fixed import Integers
 from finola_codec.runtime.manifest import DEFAULT_TUNE
 from finola_codec.runtime.model import Model
 from finola_codec.runtime.ms_ssim import SMALLEST_SIDE, ms_ssim
-
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+from finola_codec.runtime.transforms import HIGHEST_WANTED
 
 SSIM_WORTH = 1280.0  # a mean square error, of levels, as bad as an MS-SSIM of zero: CompressAI's pairs of lambda say so
 MSE_SHARE = 0.3  # the part of the distortion for MS-SSIM that stays the mean square error
-HIGHEST_AIM = 600.0  # levels; what the decoder is asked for must stay below what means that nothing is wanted
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,8 @@ class Measured:
 class Distortion(ABC):
     """How far decoded C-vectors are from ``pixels`` (H, W, 3). What is ``free`` (h, w) does not count.
 
-    Three constants say how refinement goes about it: how far its steps go, the curvature of half the error, and what
-    an error of a refined vector costs, where weights are one. All are relative to those of the squared error.
+    Constants say how refinement goes about it: how far its steps go, the curvature of half the error, and what an error
+    of a refined vector costs, where weights are one. These are relative to those of the squared error.
     """
 
     model: Model
@@ -49,16 +47,18 @@ class Distortion(ABC):
     rate: ClassVar[float] = 1.0
     curvature: ClassVar[float] = 1.0
     price: ClassVar[float] = 1.0
+    checked: ClassVar[bool] = False  # whether the last step of the shortest refinement is measured too
 
     @abstractmethod
-    def measure(self, y: Integers, gradient: Floats) -> Measured:
-        """Measure decoded C-vectors ``y`` (h, w, C), and write the gradient of half the error into ``gradient``."""
+    def measure(self, y: Integers, gradient: Floats | None) -> Measured:
+        """Measure decoded C-vectors ``y`` (h, w, C). If ``gradient`` is given, write that of half the error into it."""
 
-    def differentiate(self, y: Integers, wanted: NDArray[np.uint8] | Floats, gradient: Floats) -> float:
+    def differentiate(self, y: Integers, wanted: NDArray[np.uint8] | Floats, gradient: Floats | None) -> float:
         """Write the gradient of half the squared error from levels (H, W, 3) that are ``wanted``. Return that error."""
         error, top = 0.0, 0
         for strip, squared in self.model.transforms.gradient(y, wanted, self.quality, self.free):
-            gradient[top : top + len(strip)] = strip
+            if gradient is not None:
+                gradient[top : top + len(strip)] = strip
             error, top = error + squared, top + len(strip)
         return error
 
@@ -73,46 +73,51 @@ def distortion_of(tune: str, model: Model, pixels: NDArray[np.uint8], quality: i
 class SquaredError(Distortion):
     """The squared error: PSNR."""
 
-    def measure(self, y: Integers, gradient: Floats) -> Measured:
+    def measure(self, y: Integers, gradient: Floats | None) -> Measured:
         return Measured(self.differentiate(y, self.pixels, gradient), 1.0)
 
 
 class StructuralError(Distortion):
-    """1 - MS-SSIM, the mean over three channels, and a part of the mean square error. With levels of 0..255 it is
+    """1 - MS-SSIM, the mean over three channels, and a part of the mean square error.
 
-        MSE_SHARE * MSE + (1 - MSE_SHARE) * SSIM_WORTH * (1 - MS-SSIM)
+    With levels of 0..255 the distortion is MSE_SHARE * MSE + (1 - MSE_SHARE) * SSIM_WORTH * (1 - MS-SSIM).
 
     The decoder's gradient is that of half a squared error. So it is asked for aims that lie as far from the decoded
-    pixels as the gradient of this distortion by them.
+    pixels as the gradient of half this distortion by them.
     """
 
     rate, curvature, price = 0.7, 1.3, 1.4
+    checked = True  # steps can go too far, above all in tiny pictures
 
-    def measure(self, y: Integers, gradient: Floats) -> Measured:
+    def measure(self, y: Integers, gradient: Floats | None) -> Measured:
         aims = self.model.transforms.decoded(y, self.quality, *self.pixels.shape[:2])  # (H, W, 3); to be moved in place
+        if self.free is not None:
+            hidden = self._hidden(self.free)
+            aims[hidden] = self.pixels[hidden]
         error, along, squares = 0.0, np.zeros(y.shape[:2], np.float32), np.zeros(y.shape[:2], np.float32)
         for channel in range(aims.shape[2]):
             distortion, by_error, by_square = self._aim(aims[..., channel], self.pixels[..., channel])
             error, along, squares = error + distortion, along + by_error, squares + by_square
-        self.differentiate(y, aims, gradient)
+        if gradient is not None:
+            self.differentiate(y, aims, gradient)
         # Were the distortion quadratic, its gradient along the errors would be their weighted squares.
         structural = np.maximum(_smooth(along), 0) / np.maximum(_smooth(squares), np.float32(1e-6))
         return Measured(error / 255**2, (MSE_SHARE + structural).astype(np.float32))
 
-    def _aim(self, aim: Floats, original: NDArray[np.uint8]) -> tuple[float, Floats, Floats]:
+    def _aim(self, decoded: Floats, original: NDArray[np.uint8]) -> tuple[float, Floats, Floats]:
         """Move the decoded levels of one channel (H, W) to what the decoder is to be asked for.
 
-        Returns the distortion, and by block (h, w) the gradient of 1 - MS-SSIM along the errors and their squares.
+        Returns the distortion, and two sums over each block (h, w): that of errors times the gradient of half the part
+        that is 1 - MS-SSIM, and that of squared errors.
         """
-        wanted = original.astype(np.float32)
-        x = np.ascontiguousarray(aim) if self.free is None else np.where(self._hidden(self.free), wanted, aim)
+        x, wanted = np.ascontiguousarray(decoded), original.astype(np.float32)
         similarity, gradient = ms_ssim(x, wanted)
         worth = (1 - MSE_SHARE) * SSIM_WORTH * x.size  # of 1 - MS-SSIM, as a squared error of one channel
         gradient *= np.float32(-worth / 2)
-        away = x - wanted
-        np.minimum(x - np.float32(MSE_SHARE) * away - gradient, HIGHEST_AIM, out=aim)
-        distortion = MSE_SHARE * float(np.square(away).sum(dtype=np.float64)) + worth * (1 - similarity)
-        return distortion, self._by_block(gradient * away), self._by_block(away * away)
+        errors = x - wanted
+        np.minimum(x - np.float32(MSE_SHARE) * errors - gradient, HIGHEST_WANTED, out=decoded)
+        distortion = MSE_SHARE * float(np.square(errors).sum(dtype=np.float64)) + worth * (1 - similarity)
+        return distortion, self._by_block(gradient * errors), self._by_block(errors * errors)
 
     def _hidden(self, free: Mask) -> Mask:
         """The pixels (H, W) of free blocks."""

@@ -32,6 +32,7 @@ WINDOW = 5 * 2**17  # the pixels that a window reads; this bounds memory
 GRID_WINDOW = 2**12  # the C-vectors that a window reads of their grid
 GRADIENT_WINDOW = 2**19  # a gradient needs more memory a pixel, since it keeps what layers gave
 NOT_WANTED = 2  # stands for a pixel in [-0.5, 0.5] whose error does not count, as beyond the picture
+HIGHEST_WANTED = (NOT_WANTED + 0.5) * 255 - 1  # the highest level that a decoded picture can be wanted to have
 GROWN_AT_ONCE = 4  # a tile codec grows this many C-vectors together, because their map is large
 
 
@@ -157,9 +158,9 @@ class Transforms:
     ) -> Iterator[tuple[Floats, float]]:
         """Differentiate half the squared error of the pixels by decoded C-vectors (h, w, C), of a codec of blocks.
 
-        ``wanted`` are the levels (H, W, 3) that the vectors should decode to, below 600, and errors are in units of 255
-        levels. Blocks that are ``free`` (h, w) may decode to anything. Gives the gradient in strips (rows, w, C) from
-        the top, each with the squared error of its blocks.
+        ``wanted`` are the levels (H, W, 3) that the vectors should decode to, at most :data:`HIGHEST_WANTED`, and
+        errors are in units of 255 levels. Blocks that are ``free`` (h, w) may decode to anything. Gives the gradient in
+        strips (rows, w, C) from the top, each with the squared error of its blocks.
         """
         profile, channels, anchors = self._profile, self._profile.channels, mix(quality, self._profile.anchors)
         features, (height, width) = self._seeded(y, anchors), y.shape[:2]

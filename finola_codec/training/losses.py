@@ -51,7 +51,7 @@ def rate_distortion(
     """Compute bpp + lambda 255^2 D of each picture, brought to one size across qualities.
 
     The distortion D is the mean square error. For ``tune`` "ssim" only :data:`SSIM_MSE_SHARE` of it is, and the rest
-    is :data:`~finola_codec.runtime.distortion.SSIM_WORTH` (1 - MS-SSIM).
+    is :data:`~finola_codec.runtime.distortion.SSIM_WORTH` / 255^2 (1 - MS-SSIM).
 
     At the optimum rate grows about as the square root of lambda; without the division by it the highest
     qualities would own the gradient, while BD-rate weighs all rates alike.

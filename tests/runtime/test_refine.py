@@ -13,6 +13,7 @@ from PIL import Image
 
 from finola_codec import Model, decode, encode
 from finola_codec.codec import payloads
+from finola_codec.entropy.fixed import ACTIVATION_BITS, quantize, to_real
 from finola_codec.errors import ConfigError
 from finola_codec.evaluation.metrics import ms_ssim
 from finola_codec.runtime.distortion import StructuralError
@@ -40,6 +41,8 @@ def test_refinement_that_does_not_help_is_undone(
 ) -> None:
     monkeypatch.setattr("finola_codec.runtime.refine.CURVATURE", 1e-3)  # steps that are far too long
     assert encode(photo, 40, model=tiny_model, effort=5) == encode(photo, 40, model=tiny_model, effort=3)
+    part = photo.crop((60, 40, 60 + 190, 40 + 180))
+    assert encode(part, 40, effort=5, tune="ssim") == encode(part, 40, effort=3, tune="ssim")
 
 
 @pytest.mark.parametrize("quality", [10, 90])
@@ -55,6 +58,8 @@ def test_longer_refinement_that_does_not_help_is_the_shortest(
     for constant in ("AGAIN_RATE", "MOST_AGAIN", "LEAST_RATE"):
         monkeypatch.setattr(f"finola_codec.runtime.refine.{constant}", 100.0)  # steps that are far too long
     assert encode(photo, 40, model=tiny_model, effort=9) == encode(photo, 40, model=tiny_model, effort=5)
+    part = photo.crop((60, 40, 60 + 96, 40 + 80))
+    assert encode(part, 40, effort=9, tune="ssim") == encode(part, 40, effort=5, tune="ssim")
 
 
 def test_longer_refinement_makes_files_better_not_larger() -> None:
@@ -89,11 +94,31 @@ def test_refinement_for_ms_ssim_makes_it_better_at_fewer_bits() -> None:
     assert similar[9] > ms_ssim(pixels, np.asarray(decode(larger)))
 
 
-@pytest.mark.parametrize("size", [(1, 1), (10, 300), (40, 11)])
-def test_pictures_too_small_for_ms_ssim_are_refined_for_it_too(size: tuple[int, int]) -> None:
+def test_the_last_step_for_ms_ssim_is_undone_where_it_costs_more() -> None:
+    picture = Image.fromarray(skimage.data.astronaut()[110:158, 115:163])  # without that it costs 23 % more
+    assert structural_cost(picture, 5, 35) <= structural_cost(picture, 3, 35)
+
+
+@pytest.mark.parametrize("size", [(10, 300), (40, 11)])  # too small, and just large enough for one scale
+def test_small_pictures_are_refined_for_ms_ssim_too(size: tuple[int, int]) -> None:
     picture = Image.fromarray(skimage.data.astronaut()).resize(size)
-    data = encode(picture, 60, effort=9, tune="ssim")
-    assert decode(data).size == size
+    refined = encode(picture, 60, effort=9, tune="ssim")
+    assert refined != encode(picture, 60, effort=3, tune="ssim")
+    assert decode(refined).size == size
+
+
+@pytest.mark.parametrize("covered", [False, True])
+def test_the_gradient_for_ms_ssim_is_the_slope_of_its_error(covered: bool) -> None:
+    model, pixels = load_model(), skimage.data.astronaut()[80:272, 100:324]
+    free = np.zeros(model.transforms.grid(192, 224), bool)
+    free[:, ::3] = covered
+    distortion = StructuralError(model, pixels, 40, free)
+    y = payloads(model, pixels, 40, 3, "ssim").y
+    gradient = np.empty(y.shape, np.float32)
+    distortion.measure(y, gradient)
+    step = quantize(0.05 * gradient / np.abs(gradient).max(), ACTIVATION_BITS).astype(np.int32)
+    ahead, behind = (distortion.measure(y + side, None).error for side in (step, -step))
+    assert ahead - behind == pytest.approx(4 * (gradient * to_real(step)).sum(), rel=0.05)  # it is that of half of it
 
 
 def test_models_without_a_gradient_are_not_refined(
