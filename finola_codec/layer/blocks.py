@@ -1,4 +1,4 @@
-"""What the blocks of a picture are like: how many colours they have, and what lies in them adds up to."""
+"""What the blocks of a picture are like: how many colours they have, and how much contrast."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from finola_codec import grid
 from finola_codec.layer.palette import Pixels, codes
 
 SIDE = 16  # pixels of a block; one of finola-base's C-vectors covers as much
 STRIP = 64 * SIDE  # rows of pixels that are looked at together; bounds memory, changes no result
-
-Floats = NDArray[np.float64]
 
 
 def split(plane: NDArray, side: int = SIDE) -> NDArray:
@@ -43,21 +42,6 @@ def survey(pixels: Pixels) -> Survey:
     return Survey(np.concatenate(colours), np.concatenate(contrast))
 
 
-def sums(plane: Floats, side: int = SIDE) -> Floats:
-    """Sum a plane (H, W) over its blocks."""
-    height, width = plane.shape
-    plane = np.pad(plane, ((0, -height % side), (0, -width % side)))
-    return plane.reshape(plane.shape[0] // side, side, -1, side).sum((1, 3))
-
-
-def widen(blocks: NDArray, height: int, width: int, side: int = SIDE) -> NDArray:
-    """Give each pixel (height, width) what its block has."""
-    return blocks.repeat(side, 0).repeat(side, 1)[:height, :width]
-
-
 def smooth(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Give each block what most of the nine around it have."""
-    rows, columns = mask.shape
-    around = np.pad(mask, 1, mode="edge").astype(np.int32)
-    votes = sum(around[i : i + rows, j : j + columns] for i in range(3) for j in range(3))
-    return np.asarray(votes >= 5)
+    return np.asarray(grid.around(mask.astype(np.int32)) >= 5)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from finola_codec import container, images
+from finola_codec import container, grid, images
 from finola_codec.entropy.exact import Payloads
 from finola_codec.layer import blocks, palette
 from finola_codec.layer.contexts import code_lengths, tidy
@@ -69,10 +69,11 @@ class _Candidate:
 
     def __init__(self, original: Pixels, indexed: Indexed, mask: Mask) -> None:
         self.indexed, self.mask = indexed, mask
-        self.covered = blocks.widen(mask, *original.shape[:2])
+        self.covered = grid.widen(mask, blocks.SIDE, *original.shape[:2])
         self.layer = _layer(indexed.pixels, self.covered)
         self.size = container.chunk_bytes(images.pack_layer(self.layer, images.QUICK))
-        self.error = blocks.sums(_squared(original, indexed.pixels))  # of all blocks, as if they were in the layer
+        # Of all blocks, as if they were in the layer.
+        self.error = grid.sums(_squared(original, indexed.pixels), blocks.SIDE)
 
     @cached_property
     def scale(self) -> float:
@@ -82,7 +83,7 @@ class _Candidate:
     @cached_property
     def bits(self) -> Floats:
         """An estimate of what each block takes, or would take."""
-        return self.scale * blocks.sums(self._lengths)
+        return self.scale * grid.sums(self._lengths, blocks.SIDE)
 
     @cached_property
     def _lengths(self) -> Floats:
@@ -198,7 +199,7 @@ class Search:
 
     def _mixture(self, plain: Learned, alone: _Candidate, weight: float, limit: float) -> _Candidate | None:
         """Return the layer over some blocks that promises the least cost, if that is below ``limit``."""
-        learned = self._spread(plain) + weight * blocks.sums(_squared(self._pixels, plain.pixels))
+        learned = self._spread(plain) + weight * grid.sums(_squared(self._pixels, plain.pixels), blocks.SIDE)
         found = alone
         if np.minimum(alone.bits + weight * alone.error, learned).sum() >= limit:
             return None
@@ -218,7 +219,7 @@ class Search:
         bits += (8 * plain.size - bits.sum()) / bits.size
         rows, columns = self._survey.colours.shape
         side = self._side // blocks.SIDE
-        return blocks.widen(bits, rows, columns, side) / side**2
+        return grid.widen(bits, side, rows, columns) / side**2
 
     def _tidied(self, candidate: _Candidate, weight: float) -> _Candidate:
         """Return the candidate with tidier pixels, if they cost less."""
@@ -227,10 +228,10 @@ class Search:
 
     def _free(self, covered: Mask) -> Mask:
         """Say of which C-vectors (h, w) all pixels are covered."""
-        return blocks.sums((~covered).astype(np.float64), self._side) == 0
+        return grid.sums((~covered).astype(np.float64), self._side) == 0
 
     def _widened(self, mask: Mask) -> Mask:
-        return blocks.widen(mask, self._height, self._width)
+        return grid.widen(mask, blocks.SIDE, self._height, self._width)
 
 
 def fine_weight(weight: float, quality: int) -> float:

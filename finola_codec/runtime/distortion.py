@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from finola_codec import grid
 from finola_codec.entropy.exact import Floats, Mask
 from finola_codec.entropy.fixed import Integers
 from finola_codec.runtime.manifest import DEFAULT_TUNE
@@ -92,7 +93,7 @@ class StructuralError(Distortion):
     def measure(self, y: Integers, gradient: Floats | None) -> Measured:
         aims = self.model.transforms.decoded(y, self.quality, *self.pixels.shape[:2])  # (H, W, 3); to be moved in place
         if self.free is not None:
-            hidden = self._hidden(self.free)
+            hidden = grid.widen(self.free, self.model.profile.block, *self.pixels.shape[:2])
             aims[hidden] = self.pixels[hidden]
         error, along, squares = 0.0, np.zeros(y.shape[:2], np.float32), np.zeros(y.shape[:2], np.float32)
         for channel in range(aims.shape[2]):
@@ -101,7 +102,7 @@ class StructuralError(Distortion):
         if gradient is not None:
             self.differentiate(y, aims, gradient)
         # Were the distortion quadratic, its gradient along the errors would be their weighted squares.
-        structural = np.maximum(_smooth(along), 0) / np.maximum(_smooth(squares), np.float32(1e-6))
+        structural = np.maximum(grid.around(along), 0) / np.maximum(grid.around(squares), np.float32(1e-5))
         return Measured(error / 255**2, (MSE_SHARE + structural).astype(np.float32))
 
     def _aim(self, decoded: Floats, original: NDArray[np.uint8]) -> tuple[float, Floats, Floats]:
@@ -117,22 +118,5 @@ class StructuralError(Distortion):
         errors = x - wanted
         np.minimum(x - np.float32(MSE_SHARE) * errors - gradient, HIGHEST_WANTED, out=decoded)
         distortion = MSE_SHARE * float(np.square(errors).sum(dtype=np.float64)) + worth * (1 - similarity)
-        return distortion, self._by_block(gradient * errors), self._by_block(errors * errors)
-
-    def _hidden(self, free: Mask) -> Mask:
-        """The pixels (H, W) of free blocks."""
-        block, (height, width) = self.model.profile.block, self.pixels.shape[:2]
-        return free.repeat(block, 0).repeat(block, 1)[:height, :width]
-
-    def _by_block(self, values: Floats) -> Floats:
-        """Sums of values (H, W) over each block (h, w)."""
         block = self.model.profile.block
-        whole = np.pad(values, [(0, -side % block) for side in values.shape])
-        return whole.reshape(whole.shape[0] // block, block, -1, block).sum((1, 3))
-
-
-def _smooth(values: Floats) -> Floats:
-    """Means over each block (h, w) and its eight neighbours."""
-    height, width = values.shape
-    around = np.pad(values, 1, mode="edge")
-    return np.mean([around[i : i + height, j : j + width] for i in range(3) for j in range(3)], 0)
+        return distortion, grid.sums(gradient * errors, block), grid.sums(errors * errors, block)

@@ -51,9 +51,13 @@ def ms_ssim(x: Floats, y: Floats) -> tuple[float, Floats]:
         means.append(max(mean, LEAST))
         gradients.append(gradient)
     found = float(np.prod(means**exponents))
-    by_pixels = np.zeros_like(gradients[-1])
-    for mean, exponent, gradient in zip(reversed(means), reversed(exponents), reversed(gradients), strict=True):
-        by_pixels = _doubled(by_pixels, gradient.shape) + np.float32(exponent * found / mean) * gradient
+    for gradient, mean, exponent in zip(gradients, means, exponents, strict=True):
+        gradient *= np.float32(exponent * found / mean)
+    by_pixels = gradients.pop()
+    for finer in reversed(gradients):
+        height, width = by_pixels.shape
+        finer[: 2 * height, : 2 * width] += (by_pixels / 4).repeat(2, 0).repeat(2, 1)  # a mean has a quarter of each
+        by_pixels = finer
     return found, by_pixels
 
 
@@ -65,15 +69,6 @@ def _halved(x: Floats) -> Floats:
     """Means of 2 x 2 pixels (H // 2, W // 2)."""
     height, width = x.shape[0] // 2 * 2, x.shape[1] // 2 * 2
     return x[:height, :width].reshape(height // 2, 2, width // 2, 2).mean((1, 3))
-
-
-def _doubled(gradient: Floats, shape: tuple[int, ...]) -> Floats:
-    """The gradient by pixels (H, W) from that by their means of 2 x 2, unless it has the ``shape`` already."""
-    if gradient.shape == shape:
-        return gradient
-    by_pixels = np.zeros(shape, np.float32)
-    by_pixels[: 2 * gradient.shape[0], : 2 * gradient.shape[1]] = (gradient / 4).repeat(2, 0).repeat(2, 1)
-    return by_pixels
 
 
 def _similarity(x: Floats, y: Floats, with_luminance: bool) -> tuple[float, Floats]:

@@ -16,7 +16,7 @@ from finola_codec.nn.live import LiveModel
 from finola_codec.nn.model import Codec
 from finola_codec.nn.parts import add_tuned, replace_decoder, train_tuned_only
 from finola_codec.nn.restore import restore
-from finola_codec.runtime.manifest import encoding_hash
+from finola_codec.runtime.manifest import GRADIENTS, Manifest, encoding_hash
 
 
 def changed(codec: Codec, by: float = 0.02) -> Codec:
@@ -70,6 +70,14 @@ def test_results_depend_on_the_encoder_that_made_them(tuned: Model, tiny_model: 
     assert encoding_hash(folder, "ssim") != encoding_hash(tuned.folder, "ssim")
 
 
+def test_results_depend_on_whether_a_model_refines(tuned: Model, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tuned.folder, folder, ignore=shutil.ignore_patterns(*GRADIENTS))
+    Manifest(tuned.name, tuned.profile, tuned.manifest.bounds).write(folder)
+    for tune in tuned.tunes:
+        assert encoding_hash(folder, tune) != encoding_hash(tuned.folder, tune)
+
+
 def test_another_decoder_is_refused(tiny_model: Model, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(tiny_model.folder, folder)
@@ -95,7 +103,7 @@ def test_a_decoder_comes_with_the_encoder_and_the_shortcut_it_learned_from(
     assert load_model(folder).id == tiny_model.id
 
 
-def test_what_cannot_be_tuned_says_so(tiny_model: Model, tuned: Model, tiny_tile_codec: Codec) -> None:
+def test_what_cannot_be_tuned_says_so(tiny_model: Model, tiny_tile_codec: Codec) -> None:
     grey = Image.new("RGB", (20, 20), "grey")
     with pytest.raises(ConfigError, match=r"the model finola-tiny has no encoder for ssim, only for psnr"):
         encode(grey, model=tiny_model, tune="ssim")
